@@ -1,0 +1,1 @@
+"""The `celerylab` command: what Pulumi has not."""

@@ -1,0 +1,127 @@
+"""Commands that change a stack: up, down, unlock."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from celerylab.cli.arguments import Json, Module, StackName, stack_of
+from celerylab.cli.console import err, out, print_json, step
+from celerylab.errors import BusyError, InputError, LeftBehindError
+from celerylab.images.bake import bake, missing
+from celerylab.images.recipe import recipes
+from celerylab.paths import project_root
+from celerylab.providers.engine import engine, left_behind, remove_instance
+from celerylab.pulumi_stack import PulumiStack
+from celerylab.topology.plan import make_plan
+
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting of the module, such as broker=rabbitmq; may repeat.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the command line."""
+    app.command()(up)
+    app.command()(down)
+    app.command()(unlock)
+
+
+def up(
+    module: Module,
+    stack: StackName = None,
+    lab: Annotated[str | None, typer.Option(help="Deploy this instead of lab/: solution, starter or a folder.")] = None,
+    settings: Settings = [],  # noqa: B006 (typer reads it once)
+    json_: Json = False,
+) -> None:
+    """Bakes what is missing, then deploys the module's environment with your lab/ in it.
+
+    Example: celerylab up 02 --set broker=rabbitmq
+    """
+    target = stack_of(module, stack)
+    wanted = _parsed(settings)
+    if lab is not None:
+        wanted["lab"] = lab
+    engine()
+    # Checked before the stack exists, so that a typo leaves nothing behind.
+    plan = make_plan(project_root(), module, {**(_configured(target)), **wanted})
+    if plan.lab.source == "starter" and lab is None:
+        err.print(f"there is no lab/ yet: deploying starter/ (`celerylab start {plan.module.id}` makes a lab/ of your own)", style="yellow")
+    for recipe in missing(recipes(plan)):
+        with step(f"baking {recipe.name}") as baking:
+            bake(plan, recipe, baking.say)
+    target.ensure()
+    target.configure(wanted)
+    target.run("up", "--yes", "--skip-preview", quiet=json_)
+    outputs = target.outputs()
+    if json_:
+        print_json({key: value for key, value in outputs.items() if key != "secrets"})
+    else:
+        out.print(f"module {plan.module.id} is up as stack {target.name}; next: `celerylab verify {plan.module.id}`")
+
+
+def down(
+    module: Module,
+    stack: StackName = None,
+    force: Annotated[bool, typer.Option(help="Remove by label, even where the state is lost, and forget the stack.")] = False,
+    remove: Annotated[bool, typer.Option(help="Forget the stack and its configuration afterwards.")] = False,
+    json_: Json = False,
+) -> None:
+    """Destroys the environment and shows the receipt: what Docker still has of it, which must be nothing."""
+    target = stack_of(module, stack)
+    engine()
+    if force:
+        remove_instance(target.instance.id)
+        if target.exists():
+            target.run("stack", "rm", "--yes", "--force", quiet=True)
+    elif target.exists():
+        target.run("destroy", "--yes", "--skip-preview", quiet=json_)
+        if remove:
+            target.run("stack", "rm", "--yes", quiet=True)
+    rest = left_behind(target.instance.id)
+    if json_:
+        print_json({"module": target.folder.name[:2], "stack": target.name, "instance": target.instance.id, "left_behind": rest})
+    else:
+        out.print(f"module {target.folder.name[:2]}: stack {target.name} is down; left behind: {len(rest)}")
+    if rest:
+        raise LeftBehindError(f"left behind: {', '.join(rest)}; `celerylab down {module} --force` removes by label")
+
+
+def unlock(module: Module, stack: StackName = None) -> None:
+    """Clears the lock of a run that was killed. Refuses while that run is alive."""
+    target = stack_of(module, stack)
+    for lock in _locks(target):
+        owner = json.loads(lock.read_text(encoding="utf-8"))
+        if Path("/proc", str(owner.get("pid", 0))).exists():
+            raise BusyError(
+                f"stack {target.name} is in use by process {owner['pid']} since {owner.get('timestamp', '?')}; wait for it or end it"
+            )
+    target.run("cancel", "--yes", quiet=True)
+    out.print(f"stack {target.name} of module {target.folder.name[:2]} is unlocked; `celerylab up {module}` goes on")
+
+
+def _locks(target: PulumiStack) -> list[Path]:
+    backend = target.environment.get("PULUMI_BACKEND_URL", "")
+    if not backend.startswith("file://"):
+        return []
+    folder = Path(backend.removeprefix("file://").split("?")[0]).expanduser() / ".pulumi" / "locks"
+    return [
+        path for path in folder.rglob("*.json") if path.parent.name == target.name and path.parent.parent.name == target.instance.project
+    ]
+
+
+def _configured(target: PulumiStack) -> dict[str, str]:
+    configured = target.configuration() if target.exists() else {}
+    configured.pop("module", None)
+    return configured
+
+
+def _parsed(settings: list[str]) -> dict[str, str]:
+    parsed = {}
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if not separator or not name:
+            raise InputError(f"--set {setting}: write NAME=VALUE, such as --set broker=rabbitmq")
+        parsed[name.removeprefix("celerylab:")] = value
+    return parsed

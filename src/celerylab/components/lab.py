@@ -1,0 +1,162 @@
+"""A whole environment: lease, networks, gateway, ledger, secrets and machines, as a plan says them."""
+
+from typing import Any
+
+import pulumi
+from pulumi import ComponentResource, Output, ResourceOptions
+
+from celerylab import __version__
+from celerylab.components.machine import Machine, MachineArgs
+from celerylab.errors import CelerylabError, EngineError
+from celerylab.images.bake import missing
+from celerylab.images.recipe import dockerfile_recipe, recipes
+from celerylab.paths import project_root
+from celerylab.providers.gateway import Gateway
+from celerylab.providers.lease import Lease
+from celerylab.providers.ledger import Ledger
+from celerylab.providers.machine import hosts_present, machine
+from celerylab.providers.network import Network
+from celerylab.providers.secret import Secret
+from celerylab.topology.addresses import fixed_address, host_address
+from celerylab.topology.admission import admit
+from celerylab.topology.names import Instance, current_backend
+from celerylab.topology.plan import LEDGER_PORT, Plan, make_plan, probe_folder
+from celerylab.topology.settings import pulumi_configuration
+
+
+class LabEnvironment(ComponentResource):
+    """One stack's environment. `outputs` is what the stack exports: verification and commands read nothing else."""
+
+    outputs: dict[str, Any]
+
+    def __init__(self, name: str, plan: Plan, instance: Instance, opts: ResourceOptions | None = None) -> None:
+        super().__init__("celerylab:index:LabEnvironment", name, None, opts)
+        lease = Lease(
+            f"{name}-lease",
+            instance=instance.id,
+            owner=plan.settings.owner,
+            hours=plan.settings.hours,
+            opts=ResourceOptions(parent=self),
+        )
+        child = ResourceOptions(parent=self, depends_on=[lease])
+        networks = {
+            key: Network(f"{name}-{key}", name=instance.object_name(key), labels=instance.labels("network", key), opts=child)
+            for key in plan.environment.networks
+        }
+        secrets = {key: Secret(f"{name}-{key.replace('_', '-')}", opts=child) for key in plan.secret_names}
+        values: Output[dict[str, Any]] = Output.secret(Output.all(**{key: secret.value for key, secret in secrets.items()}))
+        ledger = self._ledger(name, plan, instance, networks, secrets["ledger_token"], child)
+        machines = {
+            host.name: Machine(
+                f"{name}-{host.name}",
+                MachineArgs(plan, host, instance, networks, _context(plan, networks), values),
+                child,
+            )
+            for host in plan.hosts
+        }
+        gateway = self._gateway(name, plan, instance, networks, ledger, child)
+        self.outputs = {
+            "module": plan.module.id,
+            "instance": instance.id,
+            "owner": plan.settings.owner,
+            "expires": lease.expires,
+            "settings": plan.settings.values,
+            "lab": {"source": plan.lab.source, "digest": plan.lab.digest},
+            "endpoints": gateway.ports.apply(lambda ports: {key: f"127.0.0.1:{port:.0f}" for key, port in ports.items()}),
+            "hosts": {
+                host.name: {
+                    "container": machines[host.name].container,
+                    "group": host.group,
+                    "address": _address(networks["lab"], host.position),
+                    "image": machines[host.name].image_id,
+                }
+                for host in plan.hosts
+            },
+            "versions": {"celerylab": __version__},
+            "secrets": values,
+        }
+        self.register_outputs({"instance": instance.id})
+
+    @staticmethod
+    def _ledger(name: str, plan: Plan, instance: Instance, networks: dict[str, Network], token: Secret, opts: ResourceOptions) -> Ledger:
+        return Ledger(
+            f"{name}-ledger",
+            name=instance.object_name("ledger"),
+            image=dockerfile_recipe(plan.root, "support").reference,
+            networks=_at(networks, ["observe"], "ledger"),
+            port=LEDGER_PORT,
+            token=token.value,
+            labels=instance.labels("ledger", "ledger"),
+            opts=opts,
+        )
+
+    @staticmethod
+    def _gateway(name: str, plan: Plan, instance: Instance, networks: dict[str, Network], ledger: Ledger, opts: ResourceOptions) -> Gateway:
+        targets: dict[str, Output[str]] = {}
+        for key, endpoint in plan.environment.endpoints.items():
+            position, port = plan.host_names[f"{endpoint.group}-1"], plan.endpoint_port(key)
+            targets[key] = Output.concat(_address(networks["lab"], position), f":{port}")
+        targets["ledger"] = networks["observe"].subnet.apply(lambda subnet: f"{fixed_address(subnet, 'ledger')}:{LEDGER_PORT}")
+        return Gateway(
+            f"{name}-gateway",
+            name=instance.object_name("gateway"),
+            image=dockerfile_recipe(plan.root, "support").reference,
+            networks=_at(networks, list(networks), "gateway"),
+            targets=Output.all(**targets),
+            fixed=plan.settings.ports,
+            labels=instance.labels("gateway", "gateway"),
+            opts=ResourceOptions.merge(opts, ResourceOptions(depends_on=[ledger])),
+        )
+
+
+def run_program() -> None:
+    """What every rung's program does: read the configuration, plan, ask whether the machine can bear it, compose, export."""
+    try:
+        root = project_root()
+        configuration = pulumi_configuration()
+        plan = make_plan(root, configuration.pop("module", ""), configuration)
+        instance = Instance(current_backend(), pulumi.get_project(), pulumi.get_stack())
+        _admit(plan, instance)
+    except CelerylabError as error:
+        raise pulumi.RunError(str(error)) from None  # Pulumi shows the line alone, without a traceback
+    for key, value in LabEnvironment(f"lab-{plan.module.id}", plan, instance).outputs.items():
+        pulumi.export(key, value)
+
+
+def _admit(plan: Plan, instance: Instance) -> None:
+    """Refuses, before any resource exists, what the machine cannot bear and what is not baked."""
+    share = 1 - min(1.0, hosts_present(instance.id) / len(plan.hosts))
+    admit(f"module {plan.module.id}", plan.needs, len(plan.environment.networks), share, machine())
+    unbaked = missing(recipes(plan))
+    if unbaked:
+        raise EngineError(f"{len(unbaked)} images are not baked yet; run `celerylab images bake {plan.module.id}` once (it takes minutes)")
+
+
+def _context(plan: Plan, networks: dict[str, Network]) -> Output[dict[str, Any]]:
+    def known(subnets: list[str]) -> dict[str, Any]:
+        lab, observe = subnets
+        return {
+            "broker": plan.broker_facts,
+            "hosts": {host: host_address(lab, position) for host, position in plan.host_names.items()},
+            "lab": str(plan.lab.folder),
+            "ledger": {"url": f"http://{fixed_address(observe, 'ledger')}:{LEDGER_PORT}"},
+            "longest_task_seconds": plan.module.longest_task_seconds,
+            "probe": str(probe_folder()),
+        }
+
+    return Output.all(networks["lab"].subnet, networks["observe"].subnet).apply(known)
+
+
+def _address(network: Network, position: int) -> Output[str]:
+    return network.subnet.apply(lambda subnet: host_address(subnet, position))
+
+
+def _at(networks: dict[str, Network], names: list[str], who: str) -> Output[list[Any]]:
+    return Output.all(
+        *(
+            Output.all(networks[key].name, networks[key].subnet).apply(
+                lambda pair: {"name": pair[0], "address": fixed_address(pair[1], who)}
+            )
+            for key in names
+        )
+    )

@@ -1,0 +1,1 @@
+"""Runs Ansible roles on one host through ansible-runner."""

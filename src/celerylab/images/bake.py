@@ -1,0 +1,160 @@
+"""Bakes images: a Dockerfile for the bare ones, the roles' install parts run by Ansible for those of hosts."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from docker.errors import APIError, BuildError, ImageNotFound
+
+from celerylab.converge.connection import docker_connection, run_on_host
+from celerylab.converge.play import run_play
+from celerylab.converge.wheelhouse import Interpreter, wheelhouse
+from celerylab.errors import CelerylabError, EngineError
+from celerylab.images.base import ensure_base
+from celerylab.images.recipe import Recipe
+from celerylab.paths import cache_dir
+from celerylab.providers.engine import engine, engine_errors, remove_container
+from celerylab.topology.names import label
+from celerylab.topology.plan import Plan
+
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+Say = Callable[[str], None]
+
+
+def missing(recipes: list[Recipe]) -> list[Recipe]:
+    """Those of `recipes` whose image is not on this machine."""
+    return [recipe for recipe in recipes if _image(recipe.reference) is None]
+
+
+def bake(plan: Plan, recipe: Recipe, say: Say) -> str:
+    """Makes the image of `recipe` unless it is there (its parent must be); returns its reference. `say` hears what goes on.
+
+    Raises EngineError or ConvergeError; a half-baked container never stays.
+    """
+    with _only_one(recipe):
+        if _image(recipe.reference) is None:
+            with engine_errors(f"baking {recipe.reference}"), _room(recipe):
+                _build(recipe, say) if recipe.folder else _bake_roles(plan, recipe, say)
+    return recipe.reference
+
+
+def image_interpreter(image: Any) -> Interpreter:
+    """The Python that a host of `image` has, as baking recorded it."""
+    return Interpreter(image.labels[label("python")], image.labels[label("machine")])
+
+
+def _build(recipe: Recipe, say: Say) -> None:
+    client = engine()
+    base = recipe.parent.reference if recipe.parent else ensure_base(say)
+    arguments = {"BASE": base, **_proxies()}
+    for line in client.api.build(
+        path=str(recipe.folder), tag=recipe.reference, buildargs=arguments, labels=_labels(recipe), rm=True, forcerm=True, decode=True
+    ):
+        if "error" in line:
+            raise EngineError(f"building {recipe.reference}: {line['error'].strip()}")
+        text = line.get("stream", "").strip()
+        if text.startswith("Step "):
+            say(f"{recipe.name}: {text[:100]}")
+
+
+def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
+    client = engine()
+    assert recipe.parent is not None  # recipes of roles always stand on the bare image
+    name = f"celerylab-bake-{recipe.reference.rsplit(':', 1)[1]}"
+    remove_container(name)
+    container = client.containers.run(
+        recipe.parent.reference,
+        name=name,
+        entrypoint=["sleep", "infinity"],  # no systemd: nothing can start while baking
+        labels=_labels(recipe),
+        environment=_proxies(),
+        detach=True,
+        init=True,
+    )
+    try:
+        connection = docker_connection(name)
+        interpreter = _interpreter(name)
+        packages = "\n".join(plan.variables.get("celery_app_packages", _default(plan, "celery_app", "celery_app_packages")))
+        variables = dict(recipe.variables)
+        if "celery_app" in recipe.roles:
+            say("downloading wheels")
+            variables["celery_app_wheelhouse"] = str(wheelhouse(packages, interpreter))
+        tasks = [
+            {"name": f"Install {role}", "ansible.builtin.include_role": {"name": role, "tasks_from": "install"}} for role in recipe.roles
+        ]
+        policy = {"ansible.builtin.copy": {"content": "#!/bin/sh\nexit 101\n", "dest": "/usr/sbin/policy-rc.d", "mode": "0755"}}
+        play = {
+            "pre_tasks": [{"name": "Let nothing start while baking", **policy}],
+            "tasks": tasks,
+            "post_tasks": [{"name": "Clean up", "ansible.builtin.shell": _CLEAN_UP, "changed_when": True}],
+        }
+        run_play(name, connection, play, variables, plan.root / "roles", on_task=lambda task: say(f"{recipe.name}: {task}"))
+        repository, tag = recipe.reference.split(":")
+        recorded = {**_labels(recipe), label("python"): interpreter.version, label("machine"): interpreter.machine}
+        changes = [f'LABEL "{key}"="{value}"' for key, value in recorded.items()]
+        entrypoint = client.images.get(recipe.parent.reference).attrs["Config"]["Entrypoint"]
+        say(f"{recipe.name}: saving {recipe.reference}")
+        container.commit(repository, tag, pause=True, changes=changes, conf={"Entrypoint": entrypoint, "Env": []})
+    finally:
+        remove_container(name)
+
+
+# What baking leaves that a machine of its own should not share or carry about.
+_CLEAN_UP = """
+rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /root/.cache /root/.ansible /var/log/journal/*
+: > /etc/machine-id
+"""
+
+
+def _interpreter(container: str) -> Interpreter:
+    script = "import platform; print(platform.python_version(), platform.machine())"
+    version, machine = run_on_host(docker_connection(container), ["python3", "-c", script]).split()
+    return Interpreter(version, machine)
+
+
+def _default(plan: Plan, role: str, variable: str) -> Any:
+    return plan.roles[role].defaults[variable]
+
+
+def _labels(recipe: Recipe) -> dict[str, str]:
+    return {label("kind"): "image", label("recipe"): recipe.name, label("roles"): ",".join(recipe.roles)}
+
+
+def _proxies() -> dict[str, str]:
+    found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES}
+    return {name: value for name, value in found.items() if value}
+
+
+def _image(reference: str) -> Any | None:
+    try:
+        return engine().images.get(reference)
+    except ImageNotFound:
+        return None
+
+
+@contextmanager
+def _only_one(recipe: Recipe) -> Iterator[None]:
+    """Two processes that want the same image bake it once."""
+    folder = cache_dir() / "locks"
+    folder.mkdir(exist_ok=True)
+    with (folder / recipe.reference.replace("/", "_")).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _room(recipe: Recipe) -> Iterator[None]:
+    """Says it plainly when the disk fills up while baking."""
+    started = time.monotonic()
+    try:
+        yield
+    except (CelerylabError, APIError, BuildError) as error:
+        if "no space left" in str(error).lower():
+            raise EngineError(
+                f"the disk of Docker filled up after {time.monotonic() - started:.0f} s while baking {recipe.reference}; nothing half-made stays. "
+                "Free some with `celerylab images prune` or `docker system prune`, then try again"
+            ) from None
+        raise

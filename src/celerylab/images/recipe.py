@@ -1,0 +1,58 @@
+"""Which image a list of roles needs, and its tag: a hash of all that baking it would execute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from celerylab.topology.plan import Plan
+from celerylab.topology.roles import digest_json, digest_tree
+
+BASE = "debian:bookworm-slim"  # what a registry calls it; `images.base` makes the same from Debian's mirrors where none answers
+SUITE = "bookworm"
+PARENTS = {"bare": None, "support": "bare"}  # images of environments/images/: folder to the image it is made from
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image. `roles` is empty for those made from a Dockerfile; `variables` are those of the roles' install parts."""
+
+    name: str
+    reference: str
+    parent: "Recipe | None"
+    folder: Path | None
+    roles: tuple[str, ...] = ()
+    variables: tuple[tuple[str, Any], ...] = ()
+
+
+def dockerfile_recipe(root: Path, name: str) -> Recipe:
+    """The recipe of environments/images/<name>."""
+    folder = root / "environments" / "images" / name
+    above = PARENTS[name]
+    parent = dockerfile_recipe(root, above) if above else None
+    tag = digest_json([digest_tree(folder), parent.reference if parent else BASE])[:12]
+    return Recipe(name, f"celerylab/{name}:{tag}", parent, folder)
+
+
+def host_recipe(plan: Plan, roles: Sequence[str]) -> Recipe:
+    """The recipe of a host that runs `roles`: the bare image and the roles' install parts, in that order."""
+    parent = dockerfile_recipe(plan.root, "bare")
+    options = {name for role in roles for name in plan.roles[role].install_options}
+    variables = {name: value for name, value in plan.variables.items() if name in options}
+    digests = [[role, plan.roles[role].install_digest(variables)] for role in roles]
+    reference = f"celerylab/host:{digest_json([parent.reference, digests])[:12]}"
+    return Recipe(f"host ({', '.join(roles)})", reference, parent, None, tuple(roles), tuple(sorted(variables.items())))
+
+
+def recipes(plan: Plan) -> list[Recipe]:
+    """Every image the plan's stack needs, parents before children, each once."""
+    wanted = [dockerfile_recipe(plan.root, "support"), *(host_recipe(plan, [role.name for role in host.roles]) for host in plan.hosts)]
+    ordered: dict[str, Recipe] = {}
+    for recipe in wanted:
+        for ancestor in _lineage(recipe):
+            ordered.setdefault(ancestor.reference, ancestor)
+    return list(ordered.values())
+
+
+def _lineage(recipe: Recipe) -> list[Recipe]:
+    return [*(_lineage(recipe.parent) if recipe.parent else []), recipe]

@@ -1,0 +1,1 @@
+"""The ledger: what tasks really did, kept outside the lab's broker."""

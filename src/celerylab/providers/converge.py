@@ -1,0 +1,167 @@
+"""What runs on a host: an Ansible run per host that repeats exactly the roles whose inputs changed."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pulumi import Input, Output, ResourceOptions
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+
+from celerylab.converge.connection import run_on_host
+from celerylab.converge.play import run_play
+from celerylab.converge.wheelhouse import Interpreter, wheelhouse
+from celerylab.errors import ConvergeError
+from celerylab.providers.engine import engine_errors, find_container, say
+from celerylab.topology.names import label
+
+MARKER = "/var/lib/celerylab.json"  # on the host: what was done, or that a run began and did not end
+_UNFINISHED = {"state": "unfinished"}
+
+
+class ConvergeProvider(ResourceProvider):
+    """Inputs: `host`, `connection`, `generation`, `roles` (list of name, fingerprint, secrets), `variables`, `context`, `secrets` (secret),
+    `baked` (whether the image holds the roles' install parts), `roles_path`. Outputs: those and `applied` (role to fingerprint)."""
+
+    def create(self, props: Mapping[str, Any]) -> CreateResult:
+        """Runs every role."""
+        return CreateResult(props["host"], _converge(props, [role["name"] for role in props["roles"]]))
+
+    def read(self, id_: str, props: Mapping[str, Any]) -> ReadResult:
+        """Compares the marker on the host. No id where the host is gone; an empty `applied` where the marker says something else."""
+        if props["connection"]["type"] == "docker":
+            with engine_errors(f"reading {id_}"):
+                container = find_container(props["connection"]["container"])
+            if container is None:
+                return ReadResult(None, {})
+            if container.status != "running":
+                return ReadResult(id_, dict(props))  # the Host resource sees that; its disk is as it was
+        try:
+            marker = json.loads(run_on_host(props["connection"], ["cat", MARKER]))
+        except (ConvergeError, ValueError):
+            marker = {}
+        return ReadResult(id_, dict(props) if marker == props["applied"] else {**props, "applied": {}})
+
+    def diff(self, _id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> DiffResult:
+        """Another host or connection is another resource; what else changed decides which roles run."""
+        replaces = [key for key in ("host", "connection") if old.get(key) != new.get(key)]
+        return DiffResult(changes=bool(replaces or roles_to_run(old, new)), replaces=replaces, delete_before_replace=True)
+
+    def update(self, _id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> UpdateResult:
+        """Runs the roles whose inputs changed."""
+        return UpdateResult(_converge(new, roles_to_run(old, new)))
+
+    def delete(self, _id: str, _props: Mapping[str, Any]) -> None:
+        """Nothing: the host goes as a whole."""
+
+
+class Converge(Resource, module="celerylab", name="Converge"):
+    """The roles of one host, applied. Depends on the host's `generation`."""
+
+    applied: Output[Mapping[str, Any]]
+
+    def __init__(
+        self,
+        resource: str,
+        host: str,
+        connection: Input[Mapping[str, Any]],
+        generation: Input[str],
+        roles: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any],
+        context: Input[Mapping[str, Any]],
+        secrets: Input[Mapping[str, Any]],
+        baked: bool,
+        roles_path: Path,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "host": host,
+            "connection": connection,
+            "generation": generation,
+            "roles": list(roles),
+            # As text: a template such as `{{ name }}` is a value here, and JSON keeps whole numbers whole.
+            "variables": json.dumps(dict(variables), sort_keys=True),
+            "context": context,
+            "secrets": secrets,
+            "baked": baked,
+            "roles_path": str(roles_path),
+        }
+        opts = ResourceOptions.merge(opts, ResourceOptions(additional_secret_outputs=["secrets"]))
+        super().__init__(ConvergeProvider(), resource, {**inputs, "applied": None}, opts)
+
+
+def roles_to_run(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Names of the roles whose fingerprint or secrets changed, in order; all of them on a host that was made anew."""
+    if old.get("generation") != new.get("generation"):
+        return [role["name"] for role in new["roles"]]
+    applied, before, after = old.get("applied") or {}, old.get("secrets") or {}, new["secrets"]
+    return [
+        role["name"]
+        for role in new["roles"]
+        if applied.get(role["name"]) != role["fingerprint"] or any(before.get(name) != after.get(name) for name in role["secrets"])
+    ]
+
+
+def _converge(props: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    host, connection = props["host"], props["connection"]
+    applied = {role["name"]: role["fingerprint"] for role in props["roles"]}
+    _restart_if_unfinished(host, connection)
+    variables = {**json.loads(props["variables"]), **_context(props)}
+    play = {
+        "pre_tasks": [_mark(_UNFINISHED)],
+        "roles": names,
+        "post_tasks": [{"ansible.builtin.meta": "flush_handlers"}, _mark(applied)],
+    }
+    skipped = [f"{name}_install" for name in names] if props["baked"] else []
+    parent = os.getppid()
+    result = run_play(
+        host,
+        connection,
+        play,
+        variables,
+        Path(props["roles_path"]),
+        skip_tags=skipped,
+        cancelled=lambda: os.getppid() != parent,  # Pulumi was killed: nobody waits for this any more
+    )
+    say(f"{host}: {', '.join(names)}: {result.tasks} tasks, {result.changed} changed")
+    return {**props, "applied": applied}
+
+
+def _context(props: Mapping[str, Any]) -> dict[str, Any]:
+    context = {**props["context"], "secrets": props["secrets"]}
+    requirements = Path(context["lab"], "requirements.txt")
+    needs_wheels = any(role["name"] == "celery_app" for role in props["roles"]) and requirements.is_file()
+    context["wheelhouse"] = (
+        str(wheelhouse(requirements.read_text(encoding="utf-8"), _interpreter(props["connection"]))) if needs_wheels else ""
+    )
+    return {f"celerylab_{key}": value for key, value in context.items()}
+
+
+def _interpreter(connection: Mapping[str, Any]) -> Interpreter:
+    if connection["type"] == "docker":
+        container = find_container(connection["container"])
+        if container is not None and label("python") in container.labels:
+            return Interpreter(container.labels[label("python")], container.labels[label("machine")])
+    script = "import platform; print(platform.python_version(), platform.machine())"
+    version, machine = run_on_host(connection, ["python3", "-c", script]).split()
+    return Interpreter(version, machine)
+
+
+def _restart_if_unfinished(host: str, connection: Mapping[str, Any]) -> None:
+    """A run that was killed may have changed a file and not yet restarted its service: the host starts again, so that none is missed."""
+    if connection["type"] != "docker":
+        return
+    with engine_errors(f"looking at {host}"):
+        container = find_container(connection["container"])
+        if container is None:
+            raise ConvergeError(f"{host}: its container is gone; run `pulumi refresh`, then `pulumi up`")
+        found = container.exec_run(["cat", MARKER])
+        if found.exit_code == 0 and found.output.strip() == json.dumps(_UNFINISHED).encode():
+            say(f"{host}: the last run did not end; restarting the host first")
+            container.restart(timeout=30)
+
+
+def _mark(content: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {"content": json.dumps(content, sort_keys=True), "dest": MARKER, "mode": "0644"}
+    return {"name": "Note what is done", "ansible.builtin.copy": parts}

@@ -1,0 +1,37 @@
+"""What the machine that runs Docker has left, read from Docker and the kernel."""
+
+import shutil
+import socket
+from pathlib import Path
+
+from celerylab.providers.engine import engine, engine_errors
+from celerylab.topology.addresses import SUBNET_PREFIX, pool
+from celerylab.topology.admission import Machine
+from celerylab.topology.names import LABEL_SCHEMA, label
+
+
+def machine() -> Machine:
+    """Memory and disk left for new environments, and subnets of our pool that no network of ours holds."""
+    with engine_errors("asking Docker about the machine"):
+        info = engine().info()
+        ours = engine().networks.list(filters={"label": f"{label('schema')}={LABEL_SCHEMA}"})
+    local = info["Name"] == socket.gethostname() and Path(info["DockerRootDir"]).is_dir()
+    return Machine(
+        memory=_available_memory() if local else int(info["MemTotal"]),  # of Docker's virtual machine we only know the whole
+        disk=shutil.disk_usage(info["DockerRootDir"]).free if local else None,
+        subnets=2 ** (SUBNET_PREFIX - pool().prefixlen) - len(ours),
+    )
+
+
+def hosts_present(instance: str) -> int:
+    """How many hosts of `instance` exist already."""
+    with engine_errors("counting hosts"):
+        selection = {"label": [f"{label('instance')}={instance}", f"{label('kind')}=host"]}
+        return len(engine().containers.list(all=True, filters=selection, ignore_removed=True))
+
+
+def _available_memory() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/meminfo has no MemAvailable")

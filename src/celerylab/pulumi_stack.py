@@ -1,0 +1,138 @@
+"""One Pulumi stack of a module, driven through the `pulumi` command that learners use themselves: same backend, same state, same display."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from celerylab.errors import BusyError, EngineError, InputError
+from celerylab.shell_environment import shell_environment
+from celerylab.topology.names import Instance, project_name
+
+DEFAULT_STACK = "me"
+
+
+@dataclass(frozen=True)
+class PulumiStack:
+    """The stack `name` of the module in `folder`."""
+
+    folder: Path
+    name: str
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """Environment that `pulumi` runs in."""
+        return {**os.environ, **shell_environment(os.environ)}
+
+    @property
+    def instance(self) -> Instance:
+        """Whose objects are this stack's."""
+        return Instance(self.environment.get("PULUMI_BACKEND_URL", ""), project_name(self.folder.name[:2]), self.name)
+
+    def exists(self) -> bool:
+        """Whether the backend knows the stack."""
+        stacks = json.loads(self._capture("stack", "ls", "--json"))
+        return any(stack["name"].split("/")[-1] == self.name for stack in stacks)
+
+    def ensure(self) -> None:
+        """Creates and selects the stack."""
+        self._capture("stack", "select", "--create", self.name)
+
+    def configure(self, settings: dict[str, str]) -> None:
+        """Sets `celerylab:<name>` for each of `settings`."""
+        pairs = [option for name, value in settings.items() for option in ("--plaintext", f"celerylab:{name}={value}")]
+        if pairs:
+            self._capture("config", "set-all", "--stack", self.name, *pairs)
+
+    def configuration(self) -> dict[str, str]:
+        """What is set under `celerylab:`, the project's own values included."""
+        values = json.loads(self._capture("config", "--stack", self.name, "--json"))
+        return {key.split(":", 1)[1]: value.get("value", "") for key, value in values.items() if key.startswith("celerylab:")}
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in clear. Raises InputError where nothing is deployed."""
+        outputs: dict[str, Any] = json.loads(self._capture("stack", "output", "--json", "--show-secrets", "--stack", self.name))
+        if "instance" not in outputs:
+            raise InputError(
+                f"stack {self.name} of module {self.folder.name[:2]} is not up; `celerylab up {self.folder.name[:2]}` deploys it"
+            )
+        return outputs
+
+    def run(self, *arguments: str, quiet: bool = False) -> None:
+        """Runs `pulumi` with the terminal as it is, so that its display and Ctrl-C are its own.
+
+        Raises EngineError where it fails; what went wrong has been shown then, or is in the message when `quiet`.
+        """
+        command = [self._pulumi(), *arguments, "--stack", self.name]
+        try:
+            result = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                check=False,
+                text=True,
+                capture_output=quiet,
+                stdin=subprocess.DEVNULL if quiet else None,
+            )
+        except KeyboardInterrupt:
+            raise EngineError(f"interrupted; `pulumi {arguments[0]}` again goes on from here") from None
+        if result.returncode != 0:
+            said = f": {_error_of(result.stdout + result.stderr)}" if quiet else "; see above"
+            raise EngineError(f"pulumi {arguments[0]} failed{said}")
+
+    def _capture(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [self._pulumi(), *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            check=False,
+            text=True,
+            capture_output=True,
+        )
+        if result.returncode == 0:
+            return result.stdout
+        said = _error_of(result.stderr or result.stdout)
+        if "no stack named" in said:
+            raise InputError(
+                f"module {self.folder.name[:2]} has no stack {self.name}; `celerylab up {self.folder.name[:2]} --stack {self.name}` makes it"
+            )
+        if "the stack is currently locked" in said:
+            raise BusyError(
+                f"stack {self.name} is locked by another run; wait for it, or `celerylab unlock {self.folder.name[:2]}` if it is gone"
+            )
+        raise EngineError(f"pulumi {' '.join(arguments[:2])}: {said}")
+
+    def _pulumi(self) -> str:
+        found = shutil.which("pulumi", path=self.environment["PATH"])
+        if found is None:
+            raise EngineError(
+                "the `pulumi` command is not installed; run scripts/setup, or install Pulumi from https://www.pulumi.com/docs/install"
+            )
+        return found
+
+
+def selected_stack(folder: Path, wanted: str | None) -> PulumiStack:
+    """The stack called `wanted`; else the one that `pulumi stack select` chose in this module; else `me`."""
+    if wanted:
+        return PulumiStack(folder, wanted)
+    probe = PulumiStack(folder, DEFAULT_STACK)
+    result = subprocess.run(
+        [probe._pulumi(), "stack", "--show-name", "--non-interactive"],
+        cwd=folder,
+        env=probe.environment,
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+    name = result.stdout.strip().split("/")[-1]
+    return PulumiStack(folder, name) if result.returncode == 0 and name else probe
+
+
+def _error_of(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error:")]
+    return " ".join((errors or lines[-3:] or ["no output"])[:3])[:600]

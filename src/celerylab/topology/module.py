@@ -1,0 +1,136 @@
+"""The model of `modules/NN-slug/module.yaml`, and how modules are found."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from celerylab.errors import InputError
+from celerylab.topology.environment import Group, Name, Needs
+from celerylab.topology.environment import Path as LearningPath
+from celerylab.topology.source import Model, load_model, suggestion
+
+ObjectiveId = Annotated[str, Field(pattern=r"^\d\d\.\d+$")]
+
+
+class ConditionalHint(Model):
+    """A hint shown only when the evidence of the last verification satisfies `when`."""
+
+    when: str
+    text: str
+
+
+class Objective(Model):
+    """One thing the deployment must do. `look` is the first command to run when it fails."""
+
+    id: ObjectiveId
+    statement: str
+    level: Literal["core", "stretch"] = "core"
+    weight: Annotated[int, Field(ge=0)]
+    needs: list[ObjectiveId] = []
+    applies_when: dict[str, list[Any]] = {}
+    look: str
+    hints: list[str | ConditionalHint]
+    references: list[str] = []
+
+
+class Setting(Model):
+    """What `pulumi config set celerylab:<name>` may say: one of `choices`, or a whole number between `minimum` and `maximum`."""
+
+    choices: list[str] = []
+    minimum: int | None = None
+    maximum: int | None = None
+    default: str | int
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> "Setting":
+        self.parse(str(self.default))
+        return self
+
+    def parse(self, text: str) -> str | int:
+        """`text` as this setting's value. Raises ValueError that says what is allowed."""
+        if self.choices:
+            if text not in self.choices:
+                raise ValueError(f"write one of {', '.join(self.choices)}{suggestion(text, self.choices)}")
+            return text
+        low, high = self.minimum, self.maximum
+        if not text.lstrip("-").isdigit() or (low is not None and int(text) < low) or (high is not None and int(text) > high):
+            raise ValueError(f"write a whole number from {low} to {high}")
+        return int(text)
+
+
+class Artefact(Model):
+    """Written work that a person marks against `rubric`."""
+
+    file: str
+    rubric: str
+    marker: Literal["instructor", "peer"]
+    weight: int = 0
+
+
+class CourseModule(Model):
+    """One of the 47 modules of the course."""
+
+    id: Annotated[str, Field(pattern=r"^\d\d$")]
+    slug: str
+    title: str
+    path: LearningPath
+    minutes: int
+    environment: str
+    environment_reason: str = ""
+    needs: Needs
+    verify_budget_seconds: int
+    longest_task_seconds: int
+    settings: dict[str, Setting] = {}
+    groups: dict[Name, Group] = {}
+    vars: dict[str, Any] = {}
+    requires: list[str] = []
+    objectives: Annotated[list[Objective], Field(min_length=1)]
+    artefacts: list[Artefact] = []
+
+    @model_validator(mode="after")
+    def _objectives_agree(self) -> "CourseModule":
+        ids = [objective.id for objective in self.objectives]
+        for objective in self.objectives:
+            if not objective.id.startswith(f"{self.id}."):
+                raise ValueError(f"objective {objective.id} does not begin with {self.id}.")
+            if ids.count(objective.id) > 1:
+                raise ValueError(f"objective {objective.id} is written twice")
+            for needed in objective.needs:
+                if needed not in ids[: ids.index(objective.id)]:
+                    raise ValueError(f"objective {objective.id} needs {needed}, which does not stand before it")
+            for setting in objective.applies_when:
+                if setting not in self.settings:
+                    raise ValueError(f"objective {objective.id} applies when {setting} says so, which is no setting of the module")
+        return self
+
+    def objective(self, objective_id: str) -> Objective:
+        """The objective called `objective_id`. Raises InputError naming those that exist."""
+        for objective in self.objectives:
+            if objective.id == objective_id:
+                return objective
+        raise InputError(f"module {self.id} has no objective {objective_id}; it has {', '.join(o.id for o in self.objectives)}")
+
+
+def module_folders(root: Path) -> dict[str, Path]:
+    """Folder of every module under `root`, by its two-digit id."""
+    return {folder.name[:2]: folder for folder in sorted((root / "modules").glob("[0-9][0-9]-*")) if (folder / "module.yaml").is_file()}
+
+
+def module_folder(root: Path, wanted: str) -> Path:
+    """Folder of the module `wanted` (`02`, `2`, or its folder's name). Raises InputError naming those that exist."""
+    folders = module_folders(root)
+    key = wanted.split("-")[0].zfill(2)
+    if key not in folders or (not wanted.isdigit() and wanted != folders[key].name):
+        names = [folder.name for folder in folders.values()]
+        raise InputError(f"there is no module {wanted}{suggestion(wanted, names)}; `celerylab list` shows all")
+    return folders[key]
+
+
+def load_module(folder: Path) -> CourseModule:
+    """module.yaml of `folder`. Raises InputError with file and line, also where id and slug disagree with the folder's name."""
+    module = load_model(folder / "module.yaml", CourseModule)
+    if folder.name != f"{module.id}-{module.slug}":
+        raise InputError(f"{folder.name}/module.yaml: id and slug say {module.id}-{module.slug}, the folder says {folder.name}")
+    return module

@@ -1,0 +1,199 @@
+"""From environment, module, settings and lab to one typed plan: every host, role, variable, image and hash, before any resource exists."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from celerylab.errors import InputError
+from celerylab.paths import cache_dir
+from celerylab.topology.environment import Environment, Group, Needs, Service, Services, Size
+from celerylab.topology.lab import Lab, snapshot
+from celerylab.topology.module import CourseModule, load_module, module_folder
+from celerylab.topology.roles import Roles, digest_json, digest_tree
+from celerylab.topology.settings import StackSettings, stack_settings
+from celerylab.topology.source import load_model, read_yaml, validate
+
+# The variables that a plan provides to every role, beside the roles' own.
+CONTEXT = ("broker", "hosts", "lab", "ledger", "longest_task_seconds", "probe", "secrets", "wheelhouse")
+_SECRET = re.compile(r"celerylab_secrets\.(\w+)")
+_LAB_FILE = re.compile(r"\{\{ *celerylab_lab *\}\}/([\w./@-]+)")
+_CONTEXT_NAME = re.compile(r"celerylab_(\w+)")
+LEDGER_PORT = 8400
+
+
+@dataclass(frozen=True)
+class RolePlan:
+    """One role on one host. `fingerprint` changes exactly when running the role again could change the host; `secrets` are names."""
+
+    name: str
+    fingerprint: str
+    variables: dict[str, Any]
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """One host. `position` counts over all hosts of the stack and decides the address."""
+
+    name: str
+    group: str
+    position: int
+    size: Size
+    roles: tuple[RolePlan, ...]
+    capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a stack's program needs to know. Built by `make_plan`."""
+
+    root: Path
+    module: CourseModule
+    environment: Environment
+    services: Services
+    settings: StackSettings
+    lab: Lab
+    roles: Roles
+
+    @property
+    def broker_name(self) -> str:
+        """The chosen broker: the module's setting, or redis where the module leaves no choice."""
+        return str(self.settings.values.get("broker", "redis"))
+
+    @property
+    def broker(self) -> Service:
+        """The chosen broker's port, URLs and variables."""
+        return self.services.named(self.broker_name)
+
+    @cached_property
+    def groups(self) -> dict[str, Group]:
+        """Groups of the rung and those that the module adds, with `{broker}` resolved."""
+        groups = {**self.environment.groups, **self.module.groups}
+        return {
+            name: group.model_copy(update={"roles": [role.replace("{broker}", self.broker.role) for role in group.roles]})
+            for name, group in groups.items()
+        }
+
+    @property
+    def needs(self) -> Needs:
+        """What the stack takes of the machine: the module says it, because it knows its groups."""
+        return self.module.needs
+
+    @property
+    def host_names(self) -> dict[str, int]:
+        """Position of every host by its name, in order."""
+        names = [f"{name}-{index}" for name, group in self.groups.items() for index in range(1, group.count + 1)]
+        return {name: position for position, name in enumerate(names)}
+
+    @property
+    def broker_host(self) -> str:
+        """Name of the host that runs the broker."""
+        return next(f"{name}-1" for name, group in self.groups.items() if self.broker.role in group.roles)
+
+    @property
+    def secret_names(self) -> list[str]:
+        """Every secret the stack generates; the ledger's token is always one."""
+        return sorted({*self.environment.secrets, *self.broker.secrets, "ledger_token"})
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """Values for roles' variables, as the rung, the broker, the module and the lab say them; later ones win."""
+        own = read_yaml(self.lab.folder / "vars.yaml").data if (self.lab.folder / "vars.yaml").is_file() else {}
+        return {**self.environment.vars, **self.broker.vars, **self.module.vars, **own}
+
+    @property
+    def broker_facts(self) -> dict[str, Any]:
+        """The broker for Ansible: its URLs with the password still a reference."""
+        return {
+            "name": self.broker_name,
+            **self.broker_urls(f"{self.broker_host}:{self.broker.port}", "{{ celerylab_secrets.broker_password }}"),
+        }
+
+    def broker_urls(self, address: str, password: str) -> dict[str, str]:
+        """Broker and result URL for a client that dials `address` (host:port)."""
+        return {
+            "broker_url": self.broker.broker_url.format(address=address, password=password),
+            "result_url": self.broker.result_url.format(address=address, password=password),
+        }
+
+    def endpoint_port(self, name: str) -> int:
+        """Port on the host that the endpoint `name` forwards to."""
+        port = self.environment.endpoints[name].port
+        return self.broker.port if port == "{broker_port}" else int(port)
+
+    @cached_property
+    def hosts(self) -> tuple[HostPlan, ...]:
+        """Every host with its roles, in the order of their addresses."""
+        granted = read_yaml(self.root / "environments" / "capabilities.yaml").data
+        planned = []
+        for name, position in self.host_names.items():
+            group_name = name.rsplit("-", 1)[0]
+            group = self.groups[group_name]
+            roles = tuple(self._role(role) for role in group.roles)
+            capabilities = sorted({capability for key in ("host", *group.roles) for capability in granted.get(key, [])})
+            planned.append(HostPlan(name, group_name, position, self.environment.sizes[group.size], roles, tuple(capabilities)))
+        return tuple(planned)
+
+    def _role(self, name: str) -> RolePlan:
+        variables = {key: value for key, value in self.variables.items() if self.roles.owner(key) == name}
+        text = json.dumps(variables, sort_keys=True)
+        # Variables may lead to context that leads to secrets: the broker's URLs do.
+        text += json.dumps([self.broker_facts if key == "broker" else "" for key in _CONTEXT_NAME.findall(text)])
+        fingerprint = digest_json(
+            {
+                "role": self.roles[name].digest,
+                "variables": text,
+                "lab": {path: self.lab.digest_of(path) for path in _LAB_FILE.findall(text)},
+                "context": {key: self._context_digest(key) for key in sorted(set(_CONTEXT_NAME.findall(text)))},
+            }
+        )
+        return RolePlan(name, fingerprint[:16], variables, tuple(sorted(set(_SECRET.findall(text)))))
+
+    def _context_digest(self, key: str) -> Any:
+        """What of the context a fingerprint depends on. Addresses and secrets are compared by the Converge resource itself."""
+        values: dict[str, Any] = {
+            "hosts": self.host_names,
+            "probe": digest_tree(probe_folder(), ignore={"__pycache__"}),
+            "wheelhouse": self.lab.digest_of("requirements.txt"),
+            "longest_task_seconds": self.module.longest_task_seconds,
+        }
+        return values.get(key)
+
+
+def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> Plan:
+    """The plan for module `wanted_module` (such as `02`) under a stack's `configuration`.
+
+    Raises InputError, naming file and line, for anything that is wrong before resources exist.
+    """
+    folder = module_folder(root, wanted_module)
+    module = load_module(folder)
+    settings = stack_settings(module, configuration)
+    environment_file = root / "environments" / f"{module.environment}.yaml"
+    if not environment_file.is_file():
+        raise InputError(f"{folder.name}/module.yaml: there is no environments/{module.environment}.yaml")
+    environment_source = read_yaml(environment_file)
+    environment = validate(environment_source, Environment)
+    services = load_model(root / "environments" / "services.yaml", Services)
+    roles = Roles(root / "roles")
+    plan = Plan(root, module, environment, services, settings, snapshot(folder, settings.lab, cache_dir() / "labs"), roles)
+    used = {role for group in plan.groups.values() for role in group.roles}
+    roles.check(environment_source, ("vars",), used)
+    roles.check(read_yaml(folder / "module.yaml"), ("vars",), used)
+    if (plan.lab.folder / "vars.yaml").is_file():
+        roles.check(read_yaml(plan.lab.folder / "vars.yaml"), (), used)
+    for name in settings.ports:
+        if name not in {*environment.endpoints, "ledger"}:
+            raise InputError(f"celerylab:ports names {name}; this environment has {', '.join([*environment.endpoints, 'ledger'])}")
+    return plan
+
+
+def probe_folder() -> Path:
+    """Folder of the celerylab_probe package, which labs run."""
+    spec = find_spec("celerylab_probe")
+    if spec is None or spec.origin is None:
+        raise InputError("the package celerylab_probe is not installed beside celerylab; run scripts/demo or `uv sync`")
+    return Path(spec.origin).parent

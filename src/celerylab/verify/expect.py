@@ -1,0 +1,63 @@
+"""What a check says: `expect` an observed value, `wait_for` it, or admit that it could not be observed."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class NotAsExpectedError(AssertionError):
+    """An observed value is not as required: the objective FAILs."""
+
+    def __init__(self, observed: str, expected: str, look: str, evidence: dict[str, Any]) -> None:
+        super().__init__(f"observed: {observed}; expected: {expected}")
+        self.observed, self.expected, self.look, self.evidence = observed, expected, look, evidence
+
+
+class NotObservedError(Exception):
+    """The harness could not see what it wanted to see: the objective is NOT_OBSERVED, never a grade."""
+
+
+class BrokerUnreachableError(Exception):
+    """The broker does not answer, or refuses its worker's credentials: an observation of the deployment, not trouble of the harness."""
+
+
+def expect(holds: object, *, observed: object, expected: str, look: str = "", **evidence: Any) -> None:
+    """Records that `holds` must be true of what was `observed`. Both texts are in the learner's words.
+
+    `look` is the command that shows it; `evidence` goes to results.json and decides which hint fits.
+    """
+    if not holds:
+        raise NotAsExpectedError(str(observed), expected, look, evidence)
+
+
+def wait_for(
+    look_now: Callable[[], T | None],
+    seconds: float,
+    *,
+    expected: str,
+    observed: Callable[[], object] | str = "nothing",
+    look: str = "",
+    every: float = 0.2,
+    **evidence: Any,
+) -> T:
+    """Polls `look_now` until it returns something true, and returns that.
+
+    Fails like `expect` when `seconds` have passed; `observed` then says what was there instead. A broker that does not answer yet is waited
+    for like anything else. Whether the control channel still works is asked by the plugin, which turns the failure into NOT_OBSERVED where
+    it does not.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        unreachable = ""
+        try:
+            found = look_now()
+        except BrokerUnreachableError as error:
+            found, unreachable = None, f"; {error}"
+        if found:
+            return found
+        if time.monotonic() >= deadline:
+            seen = observed() if callable(observed) else observed
+            raise NotAsExpectedError(f"{seen} within {seconds:g} s{unreachable}", expected, look, evidence)
+        time.sleep(every)

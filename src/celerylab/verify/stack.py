@@ -1,0 +1,78 @@
+"""The stack under test, as its outputs describe it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from celerylab.paths import project_root
+from celerylab.topology.environment import Service, Services
+from celerylab.topology.module import CourseModule, load_module, module_folder
+from celerylab.topology.source import load_model
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack. `outputs` are those of components/lab.py, secrets in clear; keep it in memory."""
+
+    name: str
+    outputs: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, str | int]:
+        """The module's settings as deployed; numbers are whole."""
+        return {key: int(value) if isinstance(value, float) else value for key, value in self.outputs["settings"].items()}
+
+    @property
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """Container, group, address and image of each host by its name."""
+        hosts: dict[str, dict[str, Any]] = self.outputs["hosts"]
+        return hosts
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The stack's secrets by name."""
+        secrets: dict[str, str] = self.outputs["secrets"]
+        return secrets
+
+    @property
+    def gateway(self) -> str:
+        """Name of the gateway's container."""
+        return f"celerylab-{self.outputs['instance']}-gateway"
+
+    def endpoint(self, name: str) -> str:
+        """`127.0.0.1:port` of an endpoint of the gateway."""
+        return str(self.outputs["endpoints"][name])
+
+    @cached_property
+    def module(self) -> CourseModule:
+        """The module it serves."""
+        return load_module(self.module_folder)
+
+    @property
+    def module_folder(self) -> Path:
+        """Folder of that module."""
+        return module_folder(project_root(), self.outputs["module"])
+
+    @property
+    def broker_name(self) -> str:
+        """Which broker was chosen."""
+        return str(self.settings.get("broker", "redis"))
+
+    @cached_property
+    def broker(self) -> Service:
+        """That broker's port, unit and URLs."""
+        services = load_model(project_root() / "environments" / "services.yaml", Services)
+        return services.named(self.broker_name)
+
+    def broker_url(self, address: str | None = None, kind: str = "broker_url") -> str:
+        """URL of the broker (or `kind` result_url) with the worker's credentials; through the gateway unless `address` (host:port) says else."""
+        template: str = getattr(self.broker, kind)
+        return template.format(address=address or self.endpoint("broker"), password=self.secrets["broker_password"])
+
+    @classmethod
+    def read(cls, path: Path) -> "Stack":
+        """The stack that the parent process wrote to the private file `path`."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(content["name"], content["outputs"])

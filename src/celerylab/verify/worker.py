@@ -1,0 +1,92 @@
+"""What running workers say of themselves, asked through the broker: never read from files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from celery import Celery
+from celery.exceptions import TimeoutError as ResultTimeoutError
+from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from celerylab.verify.expect import BrokerUnreachableError, NotAsExpectedError
+from celerylab.verify.stack import Stack
+
+WORKER_UNIT = "celery@default.service"  # the instance that role celery_worker makes by default
+CONNECT_SECONDS = 5
+REPLY_SECONDS = 1.5  # a worker answers in milliseconds; a stopped one never does
+
+
+class WorkerClient:
+    """A Celery client of the stack, outside its hosts, with the worker's credentials."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.app = Celery(
+            "celerylab-observer", broker=stack.broker_url(), backend=stack.broker_url(kind="result_url"), set_as_current=False
+        )
+        self.app.conf.update(
+            broker_connection_timeout=CONNECT_SECONDS,
+            broker_connection_retry=False,
+            task_publish_retry=False,
+            redis_socket_timeout=CONNECT_SECONDS,
+            redis_socket_connect_timeout=CONNECT_SECONDS,
+        )
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.app.close()
+
+    def names(self) -> list[str]:
+        """Workers that answer a ping now, sorted."""
+        return sorted(self._ask("ping"))
+
+    def registered(self) -> dict[str, list[str]]:
+        """Names of the tasks that each worker has registered."""
+        return self._ask("registered")
+
+    def conf(self) -> dict[str, dict[str, Any]]:
+        """Settings in force in each worker, defaults included. They do not show what a command-line option changed: see `stats`."""
+        return self._ask("conf", with_defaults=True)
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Pool, prefetch count and broker of each worker, command-line options included."""
+        return self._ask("stats")
+
+    def active_queues(self) -> dict[str, list[dict[str, Any]]]:
+        """Queues that each worker consumes from."""
+        return self._ask("active_queues")
+
+    def send(self, task: str, *args: Any, **options: Any) -> AsyncResult:
+        """Publishes the task called `task`; its result is followed with `outcome`. Raises BrokerUnreachableError."""
+        with _broker_errors():
+            return self.app.send_task(task, args=args, **options)
+
+    def outcome(self, result: AsyncResult, seconds: float, look: str = "") -> AsyncResult:
+        """Waits until the task is done, whatever its state, and returns its result. Fails like `expect` after `seconds`."""
+        try:
+            with _broker_errors():
+                result.get(timeout=seconds, propagate=False)
+        except ResultTimeoutError:
+            expected = f"a result within {seconds:g} s"
+            raise NotAsExpectedError(f"task {result.id} is still {result.state} after {seconds:g} s", expected, look, {}) from None
+        return result
+
+    def _ask(self, question: str, **arguments: Any) -> dict[str, Any]:
+        # A connection of its own each time: one from the pool may have died with a broker that a check stopped.
+        with _broker_errors(), self.app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_SECONDS)
+            answer: dict[str, Any] | None = getattr(self.app.control.inspect(timeout=REPLY_SECONDS, connection=connection), question)(
+                **arguments
+            )
+        return answer or {}
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, RedisError, AMQPError, ConnectionError) as error:
+        raise BrokerUnreachableError(f"the broker does not answer: {error}") from None
