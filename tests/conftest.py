@@ -1,8 +1,12 @@
 """What all tiers share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+from celerylab.errors import EngineError
+from celerylab.providers.engine import engine
 
 TIERS = ("unit", "render", "roles", "live")
 
@@ -31,8 +35,19 @@ def module_02(root: Path) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests neither read nor fill the user's own data; wheelhouses and images are worth sharing, so the cache is not private."""
-    import os
-
+def _private_data(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests neither read nor fill the user's own data. Wheelhouses and images are worth sharing, so the cache is not private."""
     os.environ["CELERYLAB_DATA"] = str(tmp_path_factory.mktemp("data"))
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """Skips, with the reason, where no Docker engine answers; in CI that is a failure."""
+    try:
+        engine()
+    except EngineError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"needs Docker: {error}")

@@ -54,13 +54,22 @@ class PulumiStack:
         return {key.split(":", 1)[1]: value.get("value", "") for key, value in values.items() if key.startswith("celerylab:")}
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in clear. Raises InputError where nothing is deployed."""
-        outputs: dict[str, Any] = json.loads(self._capture("stack", "output", "--json", "--show-secrets", "--stack", self.name))
+        """The stack's outputs, and under `secrets` the values of its secrets by name. Raises InputError where nothing is deployed."""
+        state = json.loads(self._capture("stack", "export", "--show-secrets", "--stack", self.name))
+        resources = (state.get("deployment") or {}).get("resources") or []
+        outputs: dict[str, Any] = {}
+        secrets: dict[str, str] = {}
+        for resource in resources:
+            found = resource.get("outputs", {})
+            if resource["type"] == "pulumi:pulumi:Stack":
+                outputs = found
+            elif resource["type"].endswith("/celerylab:Secret") and not resource.get("delete"):
+                secrets[found["name"]] = json.loads(found["value"]["plaintext"])
         if "instance" not in outputs:
             raise InputError(
                 f"stack {self.name} of module {self.folder.name[:2]} is not up; `celerylab up {self.folder.name[:2]}` deploys it"
             )
-        return outputs
+        return {**outputs, "secrets": secrets}
 
     def run(self, *arguments: str, quiet: bool = False) -> None:
         """Runs `pulumi` with the terminal as it is, so that its display and Ctrl-C are its own.

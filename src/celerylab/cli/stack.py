@@ -8,10 +8,12 @@ import typer
 
 from celerylab.cli.arguments import Json, Module, StackName, stack_of
 from celerylab.cli.console import err, out, print_json, step
+from celerylab.converge.play import sweep
 from celerylab.errors import BusyError, InputError, LeftBehindError
 from celerylab.images.bake import bake, missing
 from celerylab.images.recipe import recipes
 from celerylab.paths import project_root
+from celerylab.processes import alive, end_orphaned_plugins
 from celerylab.providers.engine import engine, left_behind, remove_instance
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.plan import make_plan
@@ -89,16 +91,22 @@ def down(
 
 
 def unlock(module: Module, stack: StackName = None) -> None:
-    """Clears the lock of a run that was killed. Refuses while that run is alive."""
+    """Clears up after a run that was killed: its lock, its processes, and what the state does not know. Refuses while that run is alive."""
     target = stack_of(module, stack)
     for lock in _locks(target):
         owner = json.loads(lock.read_text(encoding="utf-8"))
-        if Path("/proc", str(owner.get("pid", 0))).exists():
+        if alive(int(owner["pid"])):
             raise BusyError(
                 f"stack {target.name} is in use by process {owner['pid']} since {owner.get('timestamp', '?')}; wait for it or end it"
             )
     target.run("cancel", "--yes", quiet=True)
-    out.print(f"stack {target.name} of module {target.folder.name[:2]} is unlocked; `celerylab up {module}` goes on")
+    ended = end_orphaned_plugins()
+    sweep()
+    # What was being created when the run died is in doubt: compare with Docker, and create it again at the next `up`.
+    target.run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", quiet=True)
+    out.print(
+        f"stack {target.name} of module {target.folder.name[:2]} is unlocked ({ended} processes ended); `celerylab up {module}` goes on"
+    )
 
 
 def _locks(target: PulumiStack) -> list[Path]:

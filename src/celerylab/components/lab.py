@@ -25,7 +25,8 @@ from celerylab.topology.settings import pulumi_configuration
 
 
 class LabEnvironment(ComponentResource):
-    """One stack's environment. `outputs` is what the stack exports: verification and commands read nothing else."""
+    """One stack's environment. `outputs` is what the stack exports. Secrets are not among them: Pulumi's debug log prints exports in
+    clear. Who needs one reads it from the state (pulumi_stack.py)."""
 
     outputs: dict[str, Any]
 
@@ -43,7 +44,7 @@ class LabEnvironment(ComponentResource):
             key: Network(f"{name}-{key}", name=instance.object_name(key), labels=instance.labels("network", key), opts=child)
             for key in plan.environment.networks
         }
-        secrets = {key: Secret(f"{name}-{key.replace('_', '-')}", opts=child) for key in plan.secret_names}
+        secrets = {key: Secret(f"{name}-{key.replace('_', '-')}", key, opts=child) for key in plan.secret_names}
         values: Output[dict[str, Any]] = Output.secret(Output.all(**{key: secret.value for key, secret in secrets.items()}))
         ledger = self._ledger(name, plan, instance, networks, secrets["ledger_token"], child)
         machines = {
@@ -73,7 +74,6 @@ class LabEnvironment(ComponentResource):
                 for host in plan.hosts
             },
             "versions": {"celerylab": __version__},
-            "secrets": values,
         }
         self.register_outputs({"instance": instance.id})
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +12,10 @@ from typing import Any
 
 from celerylab.converge.connection import Connection, inventory_variables, strategy_environment
 from celerylab.errors import ConvergeError
+from celerylab.processes import alive
 
 TIMEOUT_SECONDS = 900
+_PREFIX = "celerylab-"
 _ENVIRONMENT = {
     "ANSIBLE_DEPRECATION_WARNINGS": "0",
     "ANSIBLE_FORCE_HANDLERS": "1",  # what was changed before a failure is restarted as well
@@ -64,7 +67,8 @@ def run_play(
             failures.append(f"{host}: {_task_name(data)}: {_message(data.get('res', {}))}")
         return False
 
-    with tempfile.TemporaryDirectory(prefix="celerylab-", dir=_memory_directory()) as private:
+    sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=_memory_directory()) as private:
         hosts = {"all": {"hosts": {host: {**inventory_variables(connection), **variables}}}}
         inventory = Path(private, "inventory.yml")
         inventory.touch(mode=0o600)
@@ -81,6 +85,7 @@ def run_play(
             cancel_callback=cancelled,
             suppress_env_files=True,
             quiet=True,
+            settings={"pexpect_timeout": 1},  # seconds between two questions whether the run is cancelled
             timeout=TIMEOUT_SECONDS,
         )
         if result.status == "canceled":
@@ -90,6 +95,14 @@ def run_play(
         if result.status != "successful":
             raise ConvergeError(failures[0] if failures else f"{host}: ansible-playbook failed: {_tail(result)}")
     return PlayResult(counts["tasks"], counts["changed"])
+
+
+def sweep() -> None:
+    """Removes private directories of runs that were killed: they hold secrets, and nobody else would."""
+    for path in Path(_memory_directory() or tempfile.gettempdir()).glob(f"{_PREFIX}[0-9]*-*"):
+        process = path.name.removeprefix(_PREFIX).split("-")[0]
+        if path.stat().st_uid == os.getuid() and not alive(int(process)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _memory_directory() -> str | None:

@@ -1,7 +1,6 @@
 """What runs on a host: an Ansible run per host that repeats exactly the roles whose inputs changed."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from celerylab.converge.play import run_play
 from celerylab.converge.wheelhouse import Interpreter, wheelhouse
 from celerylab.errors import ConvergeError
 from celerylab.providers.engine import engine_errors, find_container, say
+from celerylab.processes import ancestors
 from celerylab.topology.names import label
 
 MARKER = "/var/lib/celerylab.json"  # on the host: what was done, or that a run began and did not end
@@ -114,7 +114,7 @@ def _converge(props: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
         "post_tasks": [{"ansible.builtin.meta": "flush_handlers"}, _mark(applied)],
     }
     skipped = [f"{name}_install" for name in names] if props["baked"] else []
-    parent = os.getppid()
+    family = ancestors()
     result = run_play(
         host,
         connection,
@@ -122,7 +122,7 @@ def _converge(props: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
         variables,
         Path(props["roles_path"]),
         skip_tags=skipped,
-        cancelled=lambda: os.getppid() != parent,  # Pulumi was killed: nobody waits for this any more
+        cancelled=lambda: ancestors() != family,  # Pulumi was killed: nobody waits for this any more
     )
     say(f"{host}: {', '.join(names)}: {result.tasks} tasks, {result.changed} changed")
     return {**props, "applied": applied}

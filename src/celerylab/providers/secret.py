@@ -13,7 +13,7 @@ LENGTH = 32  # 190 bits
 
 
 class SecretProvider(ResourceProvider):
-    """Inputs: `rotation` (any text; a new one makes a new value). Outputs: that and `value`, a secret."""
+    """Inputs: `name`, `rotation` (any text; a new one makes a new value). Outputs: those and `value`, a secret."""
 
     def create(self, props: Mapping[str, Any]) -> CreateResult:
         """Letters and digits only, so that the value fits into a URL, a unit file and a shell word as it is."""
@@ -21,8 +21,8 @@ class SecretProvider(ResourceProvider):
         return CreateResult(secrets.token_hex(8), {**props, "value": value})
 
     def diff(self, _id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> DiffResult:
-        """Only another rotation replaces it."""
-        changed = ["rotation"] if old.get("rotation") != new.get("rotation") else []
+        """Only another rotation, or another purpose, replaces it."""
+        changed = [key for key in ("name", "rotation") if old.get(key) != new.get(key)]
         return DiffResult(changes=bool(changed), replaces=changed)
 
     def delete(self, _id: str, _props: Mapping[str, Any]) -> None:
@@ -30,10 +30,10 @@ class SecretProvider(ResourceProvider):
 
 
 class Secret(Resource, module="celerylab", name="Secret"):
-    """`value` is a secret output of 190 random bits."""
+    """`value` is a secret output of 190 random bits; `name` says what it is for, such as `broker_password`."""
 
     value: Output[str]
 
-    def __init__(self, resource: str, rotation: str = "", opts: ResourceOptions | None = None) -> None:
+    def __init__(self, resource: str, name: str, rotation: str = "", opts: ResourceOptions | None = None) -> None:
         opts = ResourceOptions.merge(opts, ResourceOptions(additional_secret_outputs=["value"]))
-        super().__init__(SecretProvider(), resource, {"rotation": rotation, "value": None}, opts)
+        super().__init__(SecretProvider(), resource, {"name": name, "rotation": rotation, "value": None}, opts)

@@ -98,12 +98,18 @@ class CourseModule(Model):
             if ids.count(objective.id) > 1:
                 raise ValueError(f"objective {objective.id} is written twice")
             for needed in objective.needs:
-                if needed not in ids[: ids.index(objective.id)]:
-                    raise ValueError(f"objective {objective.id} needs {needed}, which does not stand before it")
+                if needed not in ids:
+                    raise ValueError(f"objective {objective.id} needs {needed}, which is none of {', '.join(ids)}")
             for setting in objective.applies_when:
                 if setting not in self.settings:
                     raise ValueError(f"objective {objective.id} applies when {setting} says so, which is no setting of the module")
+        _ordered(self.objectives)
         return self
+
+    @property
+    def run_order(self) -> list[Objective]:
+        """The objectives, each after those that it needs, else as they are listed."""
+        return _ordered(self.objectives)
 
     def objective(self, objective_id: str) -> Objective:
         """The objective called `objective_id`. Raises InputError naming those that exist."""
@@ -111,6 +117,19 @@ class CourseModule(Model):
             if objective.id == objective_id:
                 return objective
         raise InputError(f"module {self.id} has no objective {objective_id}; it has {', '.join(o.id for o in self.objectives)}")
+
+
+def _ordered(objectives: list[Objective]) -> list[Objective]:
+    ordered: list[Objective] = []
+    waiting = list(objectives)
+    while waiting:
+        done = {objective.id for objective in ordered}
+        ready = next((objective for objective in waiting if done.issuperset(objective.needs)), None)
+        if ready is None:
+            raise ValueError(f"objectives {', '.join(objective.id for objective in waiting)} need each other in a circle")
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
 
 
 def module_folders(root: Path) -> dict[str, Path]:

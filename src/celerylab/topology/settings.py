@@ -1,5 +1,6 @@
 """What `pulumi config set celerylab:…` may say, for the platform and for a module."""
 
+import getpass
 import json
 import os
 from collections.abc import Mapping
@@ -55,7 +56,7 @@ def stack_settings(module: CourseModule, configuration: Mapping[str, str]) -> St
     hours = configuration.get("hours", str(DEFAULT_HOURS))
     if not hours.isdigit() or not 1 <= int(hours) <= 720:
         raise InputError(f"celerylab:hours is {hours!r}: write a whole number from 1 to 720; `pulumi config set celerylab:hours …`")
-    owner = configuration.get("owner") or os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+    owner = configuration.get("owner") or getpass.getuser()
     return StackSettings(configuration.get("lab"), int(hours), owner, _ports(configuration.get("ports", "")), values)
 
 

@@ -14,7 +14,7 @@ def worst(one: Verdict, other: Verdict) -> Verdict:
 def with_needs(only: list[str], stack: Stack) -> list[str]:
     """The objectives `only` and, transitively, those they need."""
     wanted = set(only)
-    for candidate in reversed(stack.module.objectives):
+    for candidate in reversed(stack.module.run_order):
         if candidate.id in wanted:
             wanted |= set(candidate.needs)
     return [candidate.id for candidate in stack.module.objectives if candidate.id in wanted]

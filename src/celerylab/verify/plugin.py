@@ -63,7 +63,7 @@ class Judge:
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Orders checks as the module lists their objectives; takes those out that do not apply; refuses one without an objective."""
-        order = [objective.id for objective in self.stack.module.objectives]
+        order = [objective.id for objective in self.stack.module.run_order]
         for item in items:
             if self._objective_id(item) not in order:
                 raise pytest.UsageError(f"{item.nodeid} is marked with no objective of module {self.stack.module.id}")

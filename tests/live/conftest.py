@@ -1,0 +1,114 @@
+"""Real stacks on a real engine. Whatever a test leaves is removed by label, and the run fails if anything of its instances stays."""
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celerylab.providers.engine import engine, left_behind
+from celerylab.pulumi_stack import PulumiStack
+from celerylab.shell_environment import shell_environment
+
+TIMEOUT_SECONDS = 600
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine_is_there(docker_engine: None) -> None:
+    """Live tests want Docker."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _images(root: Path, _engine_is_there: None) -> None:
+    """Every image of module 02 is baked once, before anything is timed or watched."""
+    run(["celerylab", "images", "bake", "02"], root)
+
+
+def run(command: list[str], folder: Path, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a learner's shell would after `source activate`; fails with its output."""
+    environment = {**os.environ, **shell_environment(os.environ), "COLUMNS": "200", **more.pop("env", {})}
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_SECONDS,
+        stdin=subprocess.DEVNULL,
+        **more,
+    )
+    if check and result.returncode != 0:
+        pytest.fail(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+    return result
+
+
+@dataclass
+class LiveStack:
+    """A stack of module 02 that a test drives through the same commands as a learner."""
+
+    folder: Path
+    name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:6]}")
+
+    @property
+    def instance(self) -> str:
+        return PulumiStack(self.folder, self.name).instance.id
+
+    def celerylab(self, command: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        separator = arguments.index("--") if "--" in arguments else len(arguments)
+        options = ["--stack", self.name]
+        return run(["celerylab", command, "02", *arguments[:separator], *options, *arguments[separator:]], self.folder, check)
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return run(["pulumi", *arguments, "--stack", self.name, "--non-interactive"], self.folder, check)
+
+    def up(self, lab: str | Path = "solution", **settings: str) -> None:
+        pairs = [option for name, value in settings.items() for option in ("--set", f"{name}={value}")]
+        self.celerylab("up", "--lab", str(lab), *pairs)
+
+    def outputs(self) -> dict[str, Any]:
+        return PulumiStack(self.folder, self.name).outputs()
+
+    def verdicts(self, *objectives: str) -> dict[str, dict[str, Any]]:
+        only = [option for objective in objectives for option in ("--objective", objective)]
+        results = json.loads(self.celerylab("verify", "--json", *only, check=False).stdout)
+        return {objective["id"]: objective for objective in results["objectives"]}
+
+    def container(self, host: str = "node-1") -> Any:
+        return engine().containers.get(f"celerylab-{self.instance}-{host}")
+
+    def on_host(self, *command: str, host: str = "node-1", user: str = "root") -> str:
+        result = self.container(host).exec_run(list(command), user=user)
+        assert result.exit_code == 0, result.output.decode()
+        text: str = result.output.decode()
+        return text
+
+    def remove(self) -> None:
+        run(["celerylab", "down", "02", "--force", "--stack", self.name], self.folder, check=False)
+        (self.folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def stack(module_02: Path) -> Iterator[LiveStack]:
+    """A stack of this test alone; nothing is deployed yet."""
+    live = LiveStack(module_02)
+    yield live
+    live.remove()
+    assert left_behind(live.instance) == []
+
+
+@pytest.fixture(scope="session")
+def shared(module_02: Path, _images: None) -> Iterator[LiveStack]:
+    """Module 02 with its solution, deployed once for all tests that leave it as it was."""
+    live = LiveStack(module_02)
+    try:
+        live.up()
+        yield live
+    finally:
+        live.remove()
+    assert left_behind(live.instance) == []
