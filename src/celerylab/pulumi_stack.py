@@ -71,6 +71,23 @@ class PulumiStack:
             )
         return {**outputs, "secrets": secrets}
 
+    def locks(self) -> list[dict[str, Any]]:
+        """Locks on the stack, each with `pid`, `username` and `timestamp`; empty for backends that keep no files."""
+        backend = self.environment.get("PULUMI_BACKEND_URL", "")
+        if not backend.startswith("file://"):
+            return []
+        folder = Path(backend.removeprefix("file://").split("?")[0]).expanduser() / ".pulumi" / "locks"
+        files = [path for path in folder.rglob("*.json") if path.parts[-3:-1] == (self.instance.project, self.name)]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in files]
+
+    def refuse_if_locked(self) -> None:
+        """Raises BusyError where another run holds the stack."""
+        for lock in self.locks():
+            number = self.folder.name[:2]
+            raise BusyError(
+                f"stack {self.name} is locked by another run (process {lock['pid']}); wait for it, or `celerylab unlock {number}` if it is gone"
+            )
+
     def run(self, *arguments: str, quiet: bool = False) -> None:
         """Runs `pulumi` with the terminal as it is, so that its display and Ctrl-C are its own.
 
@@ -108,10 +125,6 @@ class PulumiStack:
         if "no stack named" in said:
             raise InputError(
                 f"module {self.folder.name[:2]} has no stack {self.name}; `celerylab up {self.folder.name[:2]} --stack {self.name}` makes it"
-            )
-        if "the stack is currently locked" in said:
-            raise BusyError(
-                f"stack {self.name} is locked by another run; wait for it, or `celerylab unlock {self.folder.name[:2]}` if it is gone"
             )
         raise EngineError(f"pulumi {' '.join(arguments[:2])}: {said}")
 

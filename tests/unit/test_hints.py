@@ -57,6 +57,7 @@ def test_a_condition_is_parsed_into_its_comparisons(source: str, expected: tuple
         ("state == SUCCESS", "expected a number, a quoted text, true or false at `SUCCESS`"),
         ("state == 'open", "expected a number, a quoted text, true or false at `'open`"),
         ("enabled == True", "expected a number, a quoted text, true or false at `True`"),
+        ("enabled == truest", "expected a number, a quoted text, true or false at `truest`"),
         ("delay > 10s", "expected a number, a quoted text, true or false at `10s`"),
         ("delay > 1.2.3", "expected a number, a quoted text, true or false at `1.2.3`"),
         ("a == 1 or b == 2", "expected `and` or the end at `or b == 2`"),

@@ -1,7 +1,5 @@
 """Commands that change a stack: up, down, unlock."""
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +44,7 @@ def up(
     if lab is not None:
         wanted["lab"] = lab
     engine()
+    target.refuse_if_locked()
     # Checked before the stack exists, so that a typo leaves nothing behind.
     plan = make_plan(project_root(), module, {**(_configured(target)), **wanted})
     if plan.lab.source == "starter" and lab is None:
@@ -78,6 +77,7 @@ def down(
         if target.exists():
             target.run("stack", "rm", "--yes", "--force", quiet=True)
     elif target.exists():
+        target.refuse_if_locked()
         target.run("destroy", "--yes", "--skip-preview", quiet=json_)
         if remove:
             target.run("stack", "rm", "--yes", quiet=True)
@@ -93,12 +93,9 @@ def down(
 def unlock(module: Module, stack: StackName = None) -> None:
     """Clears up after a run that was killed: its lock, its processes, and what the state does not know. Refuses while that run is alive."""
     target = stack_of(module, stack)
-    for lock in _locks(target):
-        owner = json.loads(lock.read_text(encoding="utf-8"))
-        if alive(int(owner["pid"])):
-            raise BusyError(
-                f"stack {target.name} is in use by process {owner['pid']} since {owner.get('timestamp', '?')}; wait for it or end it"
-            )
+    for lock in target.locks():
+        if alive(int(lock["pid"])):
+            raise BusyError(f"stack {target.name} is in use by process {lock['pid']} since {lock['timestamp']}; wait for it or end it")
     target.run("cancel", "--yes", quiet=True)
     ended = end_orphaned_plugins()
     sweep()
@@ -107,16 +104,6 @@ def unlock(module: Module, stack: StackName = None) -> None:
     out.print(
         f"stack {target.name} of module {target.folder.name[:2]} is unlocked ({ended} processes ended); `celerylab up {module}` goes on"
     )
-
-
-def _locks(target: PulumiStack) -> list[Path]:
-    backend = target.environment.get("PULUMI_BACKEND_URL", "")
-    if not backend.startswith("file://"):
-        return []
-    folder = Path(backend.removeprefix("file://").split("?")[0]).expanduser() / ".pulumi" / "locks"
-    return [
-        path for path in folder.rglob("*.json") if path.parent.name == target.name and path.parent.parent.name == target.instance.project
-    ]
 
 
 def _configured(target: PulumiStack) -> dict[str, str]:

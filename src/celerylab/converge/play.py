@@ -120,8 +120,9 @@ def _message(result: Mapping[str, Any]) -> str:
     for item in result.get("results", []):  # of a loop, the item that failed has the message
         if isinstance(item, dict) and (item.get("failed") or item.get("unreachable")):
             return _message(item)
-    text = result.get("msg") or result.get("stderr") or result.get("module_stderr") or result.get("censored") or "failed"
-    return " ".join(str(text).split())[:600]
+    # A command's own words are in stderr; what Ansible says of it is only that it failed.
+    said = [result.get(key) for key in ("msg", "stderr", "module_stderr", "censored")]
+    return " ".join(": ".join(str(text) for text in said if text).split())[:600] or "failed"
 
 
 def _tail(result: Any) -> str:

@@ -104,7 +104,7 @@ def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
 
 # What baking leaves that a machine of its own should not share or carry about.
 _CLEAN_UP = """
-rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /root/.cache /root/.ansible /var/log/journal/*
+rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/* /root/.cache /root/.ansible /var/log/journal/*
 : > /etc/machine-id
 """
 

@@ -2,7 +2,9 @@
 
 import shutil
 import socket
+from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from celerylab.providers.engine import engine, engine_errors
 from celerylab.topology.addresses import SUBNET_PREFIX, pool
@@ -19,8 +21,12 @@ def machine() -> Machine:
     return Machine(
         memory=_available_memory() if local else int(info["MemTotal"]),  # of Docker's virtual machine we only know the whole
         disk=shutil.disk_usage(info["DockerRootDir"]).free if local else None,
-        subnets=2 ** (SUBNET_PREFIX - pool().prefixlen) - len(ours),
+        subnets=2 ** (SUBNET_PREFIX - pool().prefixlen) - sum(_subnet(network).subnet_of(pool()) for network in ours),
     )
+
+
+def _subnet(network: Any) -> IPv4Network:
+    return IPv4Network(network.attrs["IPAM"]["Config"][0]["Subnet"])
 
 
 def hosts_present(instance: str) -> int:

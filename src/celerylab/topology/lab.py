@@ -23,11 +23,16 @@ _OVERLAY_FILES = ("overlay.yaml", "mutant.yaml")  # describe an overlay; they ar
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab as it will be deployed: `source` is what the user named, `folder` a snapshot that later edits do not change."""
+    """A lab as it will be deployed: `source` is what the user named, `folder` a snapshot that later edits do not change, made of `origins`."""
 
     source: str
     folder: Path
     digest: str
+    origins: tuple[Path, ...]
+
+    def origin(self, relative: str) -> Path:
+        """The user's own file that `relative` of the snapshot comes from: the topmost layer that has it."""
+        return _origin(self.folder, Path(relative), self.origins)
 
     def digest_of(self, relative: str) -> str:
         """Hash of one file or folder of the lab; `absent` where it does not exist."""
@@ -74,7 +79,7 @@ def snapshot(module: Path, wanted: str | None, cache: Path) -> Lab:
             building.rename(final)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Lab(source, final, digest)
+    return Lab(source, final, digest, tuple(folders))
 
 
 def overlay(folder: Path, onto: Path) -> None:
@@ -108,7 +113,7 @@ def check_syntax(folder: Path, origins: Sequence[Path] = ()) -> None:
         if checker is None or not path.is_file() or (path.suffix == ".conf" and "systemd" not in path.relative_to(folder).parts):
             continue
         relative = path.relative_to(folder)
-        name = [folder / relative, *(origin / relative for origin in origins if (origin / relative).is_file())][-1]
+        name = _origin(folder, relative, origins)
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -181,6 +186,10 @@ _CHECKERS: dict[str, Callable[[str], Problem]] = {
     ".toml": _toml,
     ".conf": _systemd,
 }
+
+
+def _origin(folder: Path, relative: Path, origins: Sequence[Path]) -> Path:
+    return [folder / relative, *(origin / relative for origin in origins if (origin / relative).is_file())][-1]
 
 
 def _merge(below: Any, above: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -184,7 +184,7 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
     roles.check(environment_source, ("vars",), used)
     roles.check(read_yaml(folder / "module.yaml"), ("vars",), used)
     if (plan.lab.folder / "vars.yaml").is_file():
-        roles.check(read_yaml(plan.lab.folder / "vars.yaml"), (), used)
+        roles.check(replace(read_yaml(plan.lab.folder / "vars.yaml"), path=plan.lab.origin("vars.yaml")), (), used)
     for name in settings.ports:
         if name not in {*environment.endpoints, "ledger"}:
             raise InputError(f"celerylab:ports names {name}; this environment has {', '.join([*environment.endpoints, 'ledger'])}")

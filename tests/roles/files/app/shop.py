@@ -23,3 +23,12 @@ def environment(name):
 def nap(seconds):
     time.sleep(seconds)
     return "rested"
+
+
+@app.task(name="shop.touch")
+def touch(path):
+    try:
+        with open(path, "w"):
+            return "written"
+    except OSError as error:
+        return error.strerror

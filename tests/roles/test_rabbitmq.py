@@ -1,0 +1,99 @@
+"""rabbitmq on an unbaked host of 512 MB."""
+
+import json
+import shlex
+
+import pytest
+
+ROLE = "rabbitmq"
+PASSWORD = "a $ecret # word"
+
+
+def authenticate(scenario, user, password):
+    return scenario.host.run(f"rabbitmqctl --quiet authenticate_user {user} {shlex.quote(password)}").succeeded
+
+
+def listed(scenario, what, *columns):
+    output = scenario.host.check_output(f"rabbitmqctl --quiet --formatter json {what} {' '.join(columns)}")
+    return json.loads(output)
+
+
+def test_it_runs_and_starts_at_boot(scenario):
+    service = scenario.host.service("rabbitmq-server")
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_users_are_exactly_those_that_are_written_down(scenario):
+    assert {user["user"] for user in listed(scenario, "list_users")} == {"celery", "auditor"}
+    assert authenticate(scenario, "celery", PASSWORD)
+    assert authenticate(scenario, "auditor", "sees everything")
+    assert not authenticate(scenario, "guest", "guest")
+
+
+def test_no_password_is_on_the_disk_in_clear(scenario):
+    for password in (PASSWORD, "sees everything"):
+        assert scenario.host.run("grep --recursive --fixed-strings %s /etc /var/lib/rabbitmq /var/log", password).stdout == ""
+    assert scenario.host.file("/etc/rabbitmq/definitions.json").mode == 0o640
+
+
+def test_definitions_are_merged_with_the_variables(scenario):
+    assert {vhost["name"] for vhost in listed(scenario, "list_vhosts")} == {"/", "reports"}
+    assert [queue["name"] for queue in listed(scenario, "list_queues")] == ["dead"]
+    assert [policy["name"] for policy in listed(scenario, "list_policies")] == ["short"]
+    assert [one["read"] for one in listed(scenario, "list_permissions", "--vhost reports")] == [".*"]
+
+
+def test_your_own_configuration_wins(scenario):
+    assert "{ok, 17}" in erlang(scenario, "element(2, application:get_env(rabbit, heartbeat)).")
+
+
+def erlang(scenario, expression):
+    return scenario.host.check_output(f"echo {shlex.quote(expression)} | HOME=/var/lib/rabbitmq erl_call -sname rabbit@localhost -e")
+
+
+def test_only_the_listener_is_reachable_from_elsewhere(scenario):
+    assert scenario.host.socket("tcp://0.0.0.0:5672").is_listening
+    addresses = {line.split()[3] for line in scenario.host.check_output("ss --listening --tcp --numeric --no-header").splitlines()}
+    assert {address for address in addresses if not address.startswith("127.0.0.1:")} == {"0.0.0.0:5672"}
+
+
+def test_the_memory_limit_is_that_of_the_container(scenario):
+    assert "{ok, 536870912}" in erlang(scenario, "vm_memory_monitor:get_total_memory().")
+
+
+def test_the_secret_is_the_nodes_own(scenario):
+    file = scenario.host.file("/var/lib/rabbitmq/.erlang.cookie")
+    assert (file.user, file.mode, file.size) == ("rabbitmq", 0o400, 40)
+
+
+def test_a_user_from_elsewhere_is_deleted_and_lost_permissions_return(scenario):
+    scenario.host.check_output("rabbitmqctl --quiet add_user intruder intruder")
+    scenario.host.check_output("rabbitmqctl --quiet clear_permissions celery")
+    assert scenario.converge().changed == ["rabbitmq : Import the definitions and delete users and permissions that are not in them"]
+    assert {user["user"] for user in listed(scenario, "list_users")} == {"celery", "auditor"}
+    assert {one["user"] for one in listed(scenario, "list_permissions")} == {"celery"}
+
+
+def test_a_new_password_needs_no_restart(scenario):
+    before = scenario.host.check_output("systemctl show --value --property MainPID rabbitmq-server")
+    scenario.converge(rabbitmq_users=[{"name": "celery", "password": "new", "permissions": {}}])
+    assert authenticate(scenario, "celery", "new")
+    assert listed(scenario, "list_permissions") == []
+    assert scenario.host.check_output("systemctl show --value --property MainPID rabbitmq-server") == before
+
+
+def test_definitions_that_are_no_json_are_refused(scenario):
+    (scenario.files / "definitions.json").write_text('{"users": [}')
+    run = scenario.converge("--check", fails=True)
+    assert "Read rabbitmq_definitions_file" in run.output
+    assert "line 1 column 12" in run.output
+
+
+@pytest.mark.parametrize("line", ["listeners.tcp.2 = nonsense"])
+def test_a_line_that_rabbitmq_refuses_is_named(scenario, line):
+    (scenario.files / "definitions.json").unlink(missing_ok=True)
+    (scenario.files / "rabbitmq.conf").write_text(f"{line}\n")
+    run = scenario.converge(fails=True)
+    assert "RabbitMQ does not start with this configuration" in run.output
+    assert "listeners.tcp.2" in run.output or "nonsense" in run.output

@@ -1,0 +1,98 @@
+"""redis on an unbaked host."""
+
+import shlex
+
+import pytest
+
+ROLE = "redis"
+PASSWORD = "a $ecret # word"
+ADDRESS = "$(hostname --ip-address | cut -d' ' -f1)"
+
+
+def redis(scenario, *words, user="celery", password=PASSWORD, address="127.0.0.1"):
+    who = f"--user {user} --pass {shlex.quote(password)} --no-auth-warning" if user else ""
+    result = scenario.host.run(f"redis-cli -h {address} {who} {shlex.join(words)}")
+    return (result.stdout + result.stderr).strip()
+
+
+def test_it_runs_and_starts_at_boot(scenario):
+    service = scenario.host.service("redis-server")
+    assert service.is_running
+    assert service.is_enabled
+    assert scenario.host.process.get(comm="redis-server").user == "redis"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ADDRESS])
+def test_the_user_is_let_in_here_and_from_elsewhere(scenario, address):
+    assert redis(scenario, "SET", "celery", "yes", address=address) == "OK"
+    assert redis(scenario, "GET", "celery", address=address) == "yes"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ADDRESS])
+def test_nobody_else_is_let_in(scenario, address):
+    assert "NOAUTH" in redis(scenario, "PING", user=None, address=address)
+    assert "WRONGPASS" in redis(scenario, "PING", user="default", password="", address=address)
+    assert "WRONGPASS" in redis(scenario, "PING", password="wrong", address=address)
+
+
+def test_the_user_cannot_harm_the_server(scenario):
+    for command in (["CONFIG", "GET", "*"], ["FLUSHALL"], ["SHUTDOWN"], ["ACL", "LIST"]):
+        assert "NOPERM" in redis(scenario, *command), command
+
+
+def test_no_password_is_on_the_disk_in_clear(scenario):
+    assert scenario.host.run("grep --recursive --fixed-strings %s /etc /var/lib/redis /var/log", PASSWORD).stdout == ""
+    file = scenario.host.file("/etc/redis/users.conf")
+    assert (file.user, file.group, file.mode) == ("root", "redis", 0o640)
+    assert "celery on #" in file.content_string
+
+
+def test_data_survive_a_crash(scenario):
+    redis(scenario, "SET", "kept", "through a crash")
+    scenario.host.run("sleep 1.2")  # appendfsync everysec promises no more
+    before = scenario.host.check_output("systemctl show --value --property MainPID redis-server")
+    scenario.host.check_output(f"kill -9 {before}")
+    scenario.poll(f"redis-cli --user celery --pass {shlex.quote(PASSWORD)} --no-auth-warning GET kept", "through a crash")
+    assert scenario.host.check_output("systemctl show --value --property MainPID redis-server") != before
+
+
+def in_force(scenario, name):
+    return redis(scenario, "CONFIG", "GET", name, user="admin", password="admin").split("\n")[-1]
+
+
+def test_your_own_file_wins(scenario):
+    (scenario.files / "redis.conf").write_text("maxmemory 33mb\nuser admin on >admin ~* &* +@all\n")
+    assert "redis : Start Redis and enable it at boot" in scenario.converge().changed
+    assert in_force(scenario, "maxmemory") == str(33 * 1024 * 1024)
+    assert in_force(scenario, "maxmemory-policy") == "noeviction"
+    assert in_force(scenario, "appendonly") == "yes"
+
+
+@pytest.mark.parametrize("line", ["user default on nopass ~* &* +@all", "requirepass native"])
+def test_your_own_default_user_replaces_ours(scenario, line):
+    (scenario.files / "redis.conf").write_text(f"{line}\nprotected-mode no\n")
+    scenario.converge()
+    password = "native" if "native" in line else ""
+    assert redis(scenario, "PING", user="default" if password else None, password=password, address=ADDRESS) == "PONG"
+    assert redis(scenario, "PING") == "PONG"
+
+
+def test_a_file_that_is_not_there_counts_as_none(scenario):
+    (scenario.files / "redis.conf").unlink()
+    scenario.converge()
+    assert "NOAUTH" in redis(scenario, "PING", user=None)
+
+
+def test_a_line_that_redis_refuses_is_named(scenario):
+    (scenario.files / "redis.conf").write_text("maxmemry 33mb\n")
+    run = scenario.converge(fails=True)
+    assert "Redis does not start with this configuration" in run.output
+    assert "'maxmemry 33mb'" in run.output or "maxmemry 33mb" in run.output
+    (scenario.files / "redis.conf").write_text("")
+    scenario.converge()
+    assert redis(scenario, "PING") == "PONG"
+
+
+def test_an_open_door_is_refused(scenario):
+    run = scenario.converge("--check", redis_users=[], fails=True)
+    assert "redis_bind: * -::* lets other hosts in; write redis_users with a name and a password, or bind to 127.0.0.1" in run.output
