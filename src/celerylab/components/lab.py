@@ -7,6 +7,7 @@ from pulumi import ComponentResource, Output, ResourceOptions
 
 from celerylab import __version__
 from celerylab.components.machine import Machine, MachineArgs
+from celerylab.components.patience import wait_patiently
 from celerylab.errors import CelerylabError, EngineError
 from celerylab.images.bake import missing
 from celerylab.images.recipe import dockerfile_recipe, recipes
@@ -111,6 +112,7 @@ class LabEnvironment(ComponentResource):
 
 def run_program() -> None:
     """What every rung's program does: read the configuration, plan, ask whether the machine can bear it, compose, export."""
+    wait_patiently()
     try:
         root = project_root()
         configuration = pulumi_configuration()

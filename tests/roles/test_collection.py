@@ -1,0 +1,131 @@
+"""The collection does its work for people who have nothing else of this repository: no checkout, no Pulumi, no mitogen."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import testinfra
+import yaml
+from conftest import FILES, remove
+
+BROKER, WORKER, NETWORK = "celerylab-test-broker", "celerylab-test-worker", "celerylab-test-collection"
+SECRET = "a $ecret"
+
+
+@pytest.fixture(scope="module")
+def collection(root, ansible_environment, tmp_path_factory) -> Path:
+    """A folder with the collection, built and installed; the tests run from there."""
+    folder = tmp_path_factory.mktemp("collection")
+    run(["ansible-galaxy", "collection", "build", "--output-path", str(folder), str(root)], folder, ansible_environment)
+    archive = next(folder.glob("celerylab-celery-*.tar.gz"))
+    install = ["ansible-galaxy", "collection", "install", "--offline", "--no-deps", "--collections-path", str(folder / "collections")]
+    run([*install, str(archive)], folder, ansible_environment)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hosts(bare_image):
+    """Two machines with nothing on them."""
+    names = (BROKER, WORKER)
+    for name in names:
+        remove(name)
+    subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, check=False)
+    proxies = [f"--env={name}={os.environ[name]}" for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ]
+    try:
+        subprocess.run(["docker", "network", "create", "--label", "io.celerylab.kind=test", NETWORK], check=True, capture_output=True)
+        for name in names:
+            profile = ["--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined", "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/tmp"]
+            label = ["--label", "io.celerylab.kind=test"]
+            command = ["docker", "run", "--detach", "--name", name, "--hostname", name, "--network", NETWORK, *label, *profile, *proxies, bare_image]
+            subprocess.run(command, check=True, capture_output=True)
+        yield {name: testinfra.get_host(f"docker://{name}") for name in names}
+    finally:
+        for name in names:
+            remove(name)
+        subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def converged(collection, hosts, ansible_environment):
+    """Runs site.yml over a plain inventory; the runs' recaps, first and second."""
+    shutil.copytree(FILES / "app", collection / "app")
+    authorities = [os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE") if os.environ.get(name)]
+    inventory = {
+        "all": {
+            "vars": {
+                "ansible_connection": "community.docker.docker",
+                "broker_password": SECRET,
+                "base_ca_certificates": authorities[:1],  # a proxy of this machine's user may sign with its own
+            },
+            "children": {
+                "brokers": {
+                    "hosts": {BROKER: {}},
+                    "vars": {"redis_bind": "* -::*", "redis_users": [{"name": "celery", "password": "{{ broker_password }}"}]},
+                },
+                "workers": {
+                    "hosts": {WORKER: {}},
+                    "vars": {
+                        "celery_app_source": "{{ inventory_dir }}/app",
+                        "celery_app_environment": {
+                            "BROKER_URL": "redis://celery:{{ broker_password | urlencode }}@%s:6379/0" % BROKER,  # noqa: UP031
+                            "RESULT_URL": "redis://celery:{{ broker_password | urlencode }}@%s:6379/1" % BROKER,  # noqa: UP031
+                        },
+                        "celery_worker_app": "shop",
+                    },
+                },
+            },
+        }
+    }
+    (collection / "inventory.yml").write_text(yaml.safe_dump(inventory))
+    without_mitogen = {name: value for name, value in ansible_environment.items() if not name.startswith("ANSIBLE_STRATEGY")}
+    environment = {**without_mitogen, "ANSIBLE_COLLECTIONS_PATH": str(collection / "collections")}
+    environment.pop("ANSIBLE_ROLES_PATH")
+    command = ["ansible-playbook", "-i", "inventory.yml", "celerylab.celery.site"]
+    return [run(command, collection, environment) for _ in range(2)]
+
+
+def run(command, folder, environment):
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-6000:]}{result.stderr[-2000:]}"
+    return result.stdout
+
+
+def test_the_collection_holds_what_a_deployment_needs_and_nothing_of_the_course(collection):
+    installed = collection / "collections" / "ansible_collections" / "celerylab" / "celery"
+    assert {path.name for path in installed.iterdir()} == {"FILES.json", "LICENSE", "MANIFEST.json", "README.md", "meta", "playbooks", "roles", "site.yml"}
+    assert json.loads((installed / "MANIFEST.json").read_text())["collection_info"]["dependencies"] == {}
+    assert not list(installed.rglob("molecule"))
+
+
+def test_a_second_run_changes_nothing(converged):
+    assert set(re.findall(r"changed=(\d+)", converged[1])) == {"0"}, converged[1][-4000:]
+
+
+def test_a_task_travels_through_the_broker(converged, hosts):
+    environment = "--property EnvironmentFile=/etc/celery/celery.env --working-directory /opt/celery/current"
+    code = "from shop import app; print(app.send_task('shop.echo', [42]).get(timeout=20))"
+    call = f'systemd-run --quiet --pipe --wait --uid celery {environment} /opt/celery/venv/bin/python -c "{code}"'
+    deadline = time.monotonic() + 30
+    while not (result := hosts[WORKER].run(call)).succeeded and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert result.stdout.strip() == "42", result.stderr + hosts[WORKER].run("journalctl --unit celery@default --no-pager --output cat").stdout
+
+
+def test_the_default_user_is_refused(converged, hosts):
+    ping = "import socket; s = socket.create_connection(('%s', 6379), 5); s.sendall(b'PING\\r\\n'); print(s.recv(99).decode())" % BROKER  # noqa: UP031
+    assert "NOAUTH" in hosts[WORKER].check_output(f'python3 -c "{ping}"'.replace("\\", "\\\\"))
+    assert "NOAUTH" in hosts[BROKER].check_output("redis-cli PING")
+
+
+def test_the_worker_is_not_root(converged, hosts):
+    pid = int(hosts[WORKER].check_output("systemctl show --value --property MainPID celery@default"))
+    assert hosts[WORKER].process.get(pid=pid).user == "celery"
+
+
+def test_secrets_are_not_in_the_output(converged):
+    assert not any(SECRET in output for output in converged)
