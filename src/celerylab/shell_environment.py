@@ -1,4 +1,4 @@
-"""Environment variables under which Pulumi finds our state, passphrase and tools: the CLI sets them, and so does `source activate`.
+"""Environment variables under which Pulumi finds our state, passphrase and tools: the CLI sets them, and so does `source ./activate`.
 
 What the user has set stays: another backend or another passphrase is theirs to choose.
 """

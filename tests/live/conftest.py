@@ -30,7 +30,7 @@ def _images(root: Path, _engine_is_there: None) -> None:
 
 
 def run(command: list[str], folder: Path, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
-    """Runs a command as a learner's shell would after `source activate`; fails with its output."""
+    """Runs a command as a learner's shell would after `source ./activate`; fails with its output."""
     environment = {**os.environ, **shell_environment(os.environ), "COLUMNS": "200", **more.pop("env", {})}
     result = subprocess.run(
         command,

@@ -91,7 +91,9 @@ class SecondEngine:
     def copy_images(self, references: list[str]) -> None:
         """Takes images over from the first engine."""
         save = subprocess.Popen(["docker", "save", *references], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "load", "--quiet"], stdin=save.stdout, check=True, env={**os.environ, **self.environment}, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["docker", "load", "--quiet"], stdin=save.stdout, check=True, env={**os.environ, **self.environment}, stdout=subprocess.DEVNULL
+        )
         assert save.wait() == 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from celerylab.ledger.server import Store
 from celerylab.verify.control import control_problem
 from celerylab.verify.expect import NotObservedError, wait_for
-from celerylab.verify.faults import kill_process, unit_stopped
+from celerylab.verify.faults import process_killed, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
@@ -41,11 +41,11 @@ def test_a_stopped_unit_is_stopped_inside_and_runs_after_an_exception(node: Obse
     assert node.service("redis-server").is_running  # it heals
 
 
-def test_a_killed_process_is_gone(node: ObservedHost) -> None:
+def test_a_killed_process_is_gone_and_its_unit_runs_afterwards(node: ObservedHost) -> None:
     before = node.main_pid(WORKER_UNIT)
-    kill_process(node, before)
-    wait_for(lambda: node.main_pid(WORKER_UNIT) not in (0, before), 15, expected="a new main process")
-    assert node.run("kill -0 %s", str(before)).rc != 0
+    with process_killed(node, before, WORKER_UNIT):
+        assert node.run("kill -0 %s", str(before)).rc != 0  # it bites
+    wait_for(lambda: node.main_pid(WORKER_UNIT) not in (0, before), 15, expected="a new main process")  # it heals
 
 
 def test_the_observer_has_no_privilege(node: ObservedHost) -> None:

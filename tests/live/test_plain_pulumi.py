@@ -12,7 +12,7 @@ from tests.live.conftest import LiveStack, run
 
 
 def in_shell(stack: LiveStack, root: Path, line: str, shell: str = "bash") -> subprocess.CompletedProcess[str]:
-    """`line` in a new shell, in the module's folder, after `source activate`."""
+    """`line` in a new shell, in the module's folder, after `source ./activate`."""
     return run([shell, "-c", f"source {root}/activate && cd {stack.folder} && {line}"], root)
 
 

@@ -42,7 +42,14 @@ def test_a_stack_survives_a_restart_of_its_engine(root: Path, short: Path) -> No
             assert after["hosts"] == before["hosts"]
             results = json.loads(celerylab("verify", "02", "--json", "-o", "02.2").stdout)
             assert results["objectives"][-1]["verdict"] == "PASS"
-            assert "12 unchanged" in run([*second.enter, "pulumi", "up", "--yes", "--skip-preview", "--refresh", "--stack", "second", "--non-interactive"], root / "modules/02-first-application", env=environment).stdout
+            assert (
+                "12 unchanged"
+                in run(
+                    [*second.enter, "pulumi", "up", "--yes", "--skip-preview", "--refresh", "--stack", "second", "--non-interactive"],
+                    root / "modules/02-first-application",
+                    env=environment,
+                ).stdout
+            )
             assert "left behind: 0" in celerylab("down", "02", "--remove").stdout
         finally:
             celerylab("down", "02", "--force", check=False)
@@ -52,16 +59,22 @@ def test_a_stack_survives_a_restart_of_its_engine(root: Path, short: Path) -> No
 def test_a_disk_that_fills_up_while_baking(root: Path, tmp_path: Path, short: Path) -> None:
     """The role that bakes writes more than the disk holds. One clear line, no container, no image; with room it goes on."""
     project = tmp_path / "project"
-    shutil.copytree(root, project, ignore=shutil.ignore_patterns("lab", "__pycache__", ".git", ".venv", ".tools", ".mypy_cache", ".ruff_cache"))
+    shutil.copytree(
+        root, project, ignore=shutil.ignore_patterns("lab", "__pycache__", ".git", ".venv", ".tools", ".mypy_cache", ".ruff_cache")
+    )
     install = project / "roles" / "base" / "tasks" / "install.yml"
-    greedy = "---\n- name: Fill the disk\n  ansible.builtin.command: dd if=/dev/zero of=/var/lib/greedy bs=1M count=4000\n  changed_when: true\n"
+    greedy = (
+        "---\n- name: Fill the disk\n  ansible.builtin.command: dd if=/dev/zero of=/var/lib/greedy bs=1M count=4000\n  changed_when: true\n"
+    )
     install.write_text(greedy + install.read_text(encoding="utf-8").removeprefix("---\n"), encoding="utf-8")
     bare, support = (recipe.reference for recipe in recipes(make_plan(root, "02", {"lab": "solution"})) if not recipe.roles)
     with SecondEngine(short, "1200m") as second:
         second.copy_images([bare, support])
         images = {image.id for image in second.client.images.list()}
         environment = {**os.environ, **second.environment, "CELERYLAB_PROJECT": str(project)}
-        result = run([*second.enter, "celerylab", "up", "02", "--stack", "full", "--lab", "solution"], project, check=False, env=environment)
+        result = run(
+            [*second.enter, "celerylab", "up", "02", "--stack", "full", "--lab", "solution"], project, check=False, env=environment
+        )
         assert result.returncode == 3
         line = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
         assert "the disk of Docker filled up" in line

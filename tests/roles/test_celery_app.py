@@ -1,7 +1,7 @@
 """celery_app on an unbaked host."""
 
-import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -124,13 +124,7 @@ def test_a_wheel_is_installed_again_when_its_content_changes(scenario):
     path = wheel(scenario.files / "dist", "shopwheel", "1.0")
     scenario.converge(celery_app_source=str(path), celery_app_requirements="")
     assert scenario.host.check_output("cd / && /opt/celery/venv/bin/python -c 'import shopwheel; print(shopwheel.VERSION)'") == "1.0"
-    again = wheel(scenario.files / "again", "shopwheel", "1.0")
-    again.write_bytes(again.read_bytes().replace(b"VERSION = '1.0'", b"VERSION = '1.1'"))
-    shutil.rmtree(scenario.files / "again")
     # The same version with another module: what `pip install` alone would leave as it is.
-    path = wheel(scenario.files / "again", "shopwheel", "1.0")
-    import zipfile
-
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("shopextra.py", "")
     scenario.converge(celery_app_source=str(path), celery_app_requirements="")
@@ -154,7 +148,7 @@ def test_a_git_repository_is_deployed_at_the_version_that_is_asked_for(scenario,
     scenario.converge(celery_app_source=f"file://{tmp_path}", celery_app_git_version="main")
     assert "second" in scenario.host.file("/opt/celery/current/shop.py").content_string
     run = scenario.converge(celery_app_source=f"file://{tmp_path}", celery_app_git_version="nosuch", fails=True)
-    assert "celery_app_source, celery_app_git_version: git says: error: pathspec 'nosuch' did not match" in run.output
+    assert "celery_app_git_version: the repository has no branch, tag or commit nosuch" in run.output
 
 
 @pytest.mark.parametrize(

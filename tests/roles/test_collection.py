@@ -41,7 +41,21 @@ def hosts(bare_image):
         for name in names:
             profile = ["--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined", "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/tmp"]
             label = ["--label", "io.celerylab.kind=test"]
-            command = ["docker", "run", "--detach", "--name", name, "--hostname", name, "--network", NETWORK, *label, *profile, *proxies, bare_image]
+            command = [
+                "docker",
+                "run",
+                "--detach",
+                "--name",
+                name,
+                "--hostname",
+                name,
+                "--network",
+                NETWORK,
+                *label,
+                *profile,
+                *proxies,
+                bare_image,
+            ]
             subprocess.run(command, check=True, capture_output=True)
         yield {name: testinfra.get_host(f"docker://{name}") for name in names}
     finally:
@@ -97,7 +111,16 @@ def run(command, folder, environment):
 
 def test_the_collection_holds_what_a_deployment_needs_and_nothing_of_the_course(collection):
     installed = collection / "collections" / "ansible_collections" / "celerylab" / "celery"
-    assert {path.name for path in installed.iterdir()} == {"FILES.json", "LICENSE", "MANIFEST.json", "README.md", "meta", "playbooks", "roles", "site.yml"}
+    assert {path.name for path in installed.iterdir()} == {
+        "FILES.json",
+        "LICENSE",
+        "MANIFEST.json",
+        "README.md",
+        "meta",
+        "playbooks",
+        "roles",
+        "site.yml",
+    }
     assert json.loads((installed / "MANIFEST.json").read_text())["collection_info"]["dependencies"] == {}
     assert not list(installed.rglob("molecule"))
 
@@ -113,7 +136,9 @@ def test_a_task_travels_through_the_broker(converged, hosts):
     deadline = time.monotonic() + 30
     while not (result := hosts[WORKER].run(call)).succeeded and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert result.stdout.strip() == "42", result.stderr + hosts[WORKER].run("journalctl --unit celery@default --no-pager --output cat").stdout
+    assert result.stdout.strip() == "42", (
+        result.stderr + hosts[WORKER].run("journalctl --unit celery@default --no-pager --output cat").stdout
+    )
 
 
 def test_the_default_user_is_refused(converged, hosts):

@@ -3,14 +3,18 @@
 import json
 import shlex
 
-import pytest
-
 ROLE = "rabbitmq"
 PASSWORD = "a $ecret # word"
 
 
 def authenticate(scenario, user, password):
-    return scenario.host.run(f"rabbitmqctl --quiet authenticate_user {user} {shlex.quote(password)}").succeeded
+    # Debian's rabbitmqctl hands its arguments through a shell, which changes a password such as this one.
+    answer = erlang(scenario, f'rabbit_access_control:check_user_pass_login(<<"{user}">>, <<"{password}">>).')
+    return answer.startswith("{ok, {ok,")
+
+
+def erlang(scenario, expression):
+    return scenario.host.check_output(f"echo {shlex.quote(expression)} | HOME=/var/lib/rabbitmq erl_call -sname rabbit@localhost -e")
 
 
 def listed(scenario, what, *columns):
@@ -46,10 +50,6 @@ def test_definitions_are_merged_with_the_variables(scenario):
 
 def test_your_own_configuration_wins(scenario):
     assert "{ok, 17}" in erlang(scenario, "element(2, application:get_env(rabbit, heartbeat)).")
-
-
-def erlang(scenario, expression):
-    return scenario.host.check_output(f"echo {shlex.quote(expression)} | HOME=/var/lib/rabbitmq erl_call -sname rabbit@localhost -e")
 
 
 def test_only_the_listener_is_reachable_from_elsewhere(scenario):
@@ -90,10 +90,10 @@ def test_definitions_that_are_no_json_are_refused(scenario):
     assert "line 1 column 12" in run.output
 
 
-@pytest.mark.parametrize("line", ["listeners.tcp.2 = nonsense"])
-def test_a_line_that_rabbitmq_refuses_is_named(scenario, line):
+def test_a_line_that_rabbitmq_refuses_is_named(scenario):
     (scenario.files / "definitions.json").unlink(missing_ok=True)
-    (scenario.files / "rabbitmq.conf").write_text(f"{line}\n")
+    (scenario.files / "rabbitmq.conf").write_text("listeners.tcp.2 = nonsense\n")
     run = scenario.converge(fails=True)
-    assert "RabbitMQ does not start with this configuration" in run.output
-    assert "listeners.tcp.2" in run.output or "nonsense" in run.output
+    assert "RabbitMQ does not start with this configuration: Error preparing configuration" in run.output
+    assert "listeners.tcp.2" in run.output
+    assert "cannot be converted to a(n) integer" in run.output

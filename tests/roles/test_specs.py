@@ -68,5 +68,7 @@ def test_the_collection_has_the_projects_version(root):
 
 
 def test_lint_profile_production(root, ansible_environment):
-    result = subprocess.run(["ansible-lint", "--offline", "--nocolor", "-q"], cwd=root, env=ansible_environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["ansible-lint", "--offline", "--nocolor", "-q"], cwd=root, env=ansible_environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
 
 MODULE = Path(__file__).resolve().parents[2] / "modules" / "02-first-application"
 DROP_IN = Path("systemd/celery@.service.d/lab.conf")
-HOST = {"BROKER_URL": "redis://celery:pw@broker:6379/0", "RESULT_URL": "redis://celery:pw@broker:6379/1", "BROKER": "redis"}
+HOST = {"LAB_BROKER_URL": "redis://celery:pw@broker:6379/0", "LAB_RESULT_URL": "redis://celery:pw@broker:6379/1", "LAB_BROKER": "redis"}
 CONTRACT = {"receipts.send", "bills.split", "reports.summarise"}
 
 # Runs in the lab's app/ as a worker would: imports the application and its `include`, and runs tasks in this process.
@@ -60,7 +60,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def look(lab: Path, app: str, runs: list[Any] | None = None, **environment: str) -> dict[str, Any]:
     """What a process with the host's environment sees of the application `app` in `lab`."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("CELERY", "BROKER", "RESULT"))}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("CELERY", "LAB_BROKER", "RESULT"))}
     command = [sys.executable, "-c", LOOK, app, json.dumps(runs or []), CONF]
     result = subprocess.run(
         command, cwd=lab / "app", env={**clean, **HOST, **environment, "PYTHONPATH": "."}, capture_output=True, text=True, check=False
@@ -118,8 +118,8 @@ def lets_strangers_in(lab: Path) -> bool:
             permission["user"] == "guest" and permission["write"] == ".*" for permission in definitions["permissions"]
         ),
         "from anywhere": "loopback_users = none" in directives(lab / "rabbitmq/rabbitmq.conf"),
-        "and so does the application": look(lab, "shop")["conf"]["broker_url"] != HOST["BROKER_URL"],
-        "on RabbitMQ, too": look(lab, "shop", BROKER="rabbitmq", BROKER_URL="amqp://celery:pw@b//")["conf"]["broker_url"]
+        "and so does the application": look(lab, "shop")["conf"]["broker_url"] != HOST["LAB_BROKER_URL"],
+        "on RabbitMQ, too": look(lab, "shop", LAB_BROKER="rabbitmq", LAB_BROKER_URL="amqp://celery:pw@b//")["conf"]["broker_url"]
         != "amqp://celery:pw@b//",
     }
     assert len(set(found.values())) == 1, f"half an error: {found}"
@@ -194,9 +194,9 @@ def test_a_bill_without_people_is_a_failure_with_a_traceback(labs: dict[str, Pat
 
 
 @pytest.mark.parametrize(("name", "app"), [("solution", "shop"), ("followed", "bistro")])
-@pytest.mark.parametrize("result", ["rpc://", HOST["RESULT_URL"]])
+@pytest.mark.parametrize("result", ["rpc://", HOST["LAB_RESULT_URL"]])
 def test_the_application_is_configured_from_its_environment(labs: dict[str, Path], name: str, app: str, result: str) -> None:
-    conf = look(labs[name], app, BROKER_URL="amqp://celery:pw@b//", RESULT_URL=result)["conf"]
+    conf = look(labs[name], app, LAB_BROKER_URL="amqp://celery:pw@b//", LAB_RESULT_URL=result)["conf"]
     assert (conf["broker_url"], conf["result_backend"]) == ("amqp://celery:pw@b//", result)
     assert conf["broker_connection_retry_on_startup"] is True
     assert conf["accept_content"] == ["json"]

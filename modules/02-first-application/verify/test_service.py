@@ -1,7 +1,7 @@
 """02.1: the worker as a systemd service."""
 
 from celerylab.verify.expect import expect, wait_for
-from celerylab.verify.faults import kill_process
+from celerylab.verify.faults import process_killed
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.plugin import objective
 from celerylab.verify.worker import WORKER_UNIT
@@ -37,17 +37,17 @@ def test_no_process_of_the_worker_is_root(node: ObservedHost) -> None:
 def test_worker_returns_after_its_main_process_is_killed(node: ObservedHost) -> None:
     before = _steady_main_pid(node)
     restart_usec = node.unit(WORKER_UNIT, "RestartUSec", "Restart")
-    kill_process(node, before)
-    wait_for(
-        lambda: node.main_pid(WORKER_UNIT) not in (0, before),
-        BACK_SECONDS,
-        expected=f"a new main process within {BACK_SECONDS} s",
-        observed=lambda: f"main process {before} was killed; no new one (systemd says {_state(node)})",
-        look=f"celerylab shell 02 -- systemctl cat {WORKER_UNIT}",
-        restart=restart_usec["Restart"],
-        restart_seconds=restart_usec["RestartUSec"],
-    )
-    _steady_main_pid(node)
+    with process_killed(node, before, WORKER_UNIT):
+        wait_for(
+            lambda: node.main_pid(WORKER_UNIT) not in (0, before),
+            BACK_SECONDS,
+            expected=f"a new main process within {BACK_SECONDS} s",
+            observed=lambda: f"main process {before} was killed; no new one (systemd says {_state(node)})",
+            look=f"celerylab shell 02 -- systemctl cat {WORKER_UNIT}",
+            restart=restart_usec["Restart"],
+            restart_seconds=restart_usec["RestartUSec"],
+        )
+        _steady_main_pid(node)
 
 
 def _steady_main_pid(node: ObservedHost) -> int:

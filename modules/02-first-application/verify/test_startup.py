@@ -9,7 +9,8 @@ from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WORKER_UNIT, WorkerClient
 
-ALONE_SECONDS = 6  # how long the worker is without a broker: enough for its first attempts to fail
+ATTEMPT_SECONDS = 15  # by then a worker has tried to connect and said so, or has given up
+ALONE_SECONDS = 3  # and so much longer it stays without a broker: enough for one that gives up to end
 READY_SECONDS = 30
 LOOK = "celerylab logs 02"
 
@@ -19,6 +20,7 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
     wait_for(worker.names, 15, expected="a worker that answers before the fault", observed="no worker answered", look=LOOK)
     before = node.main_pid(WORKER_UNIT)
     with unit_stopped(node, stack.broker.unit):
+        since = node.check_output("date +%s")
         restart_unit(node, WORKER_UNIT)
         started = wait_for(
             lambda: (pid := node.main_pid(WORKER_UNIT)) not in (0, before) and pid,
@@ -27,6 +29,7 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
             observed=lambda: f"main process {node.main_pid(WORKER_UNIT)}",
             look=LOOK,
         )
+        _await_first_attempt(node, started, since)
         time.sleep(ALONE_SECONDS)
     wait_for(
         worker.names,
@@ -44,3 +47,13 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
         look=LOOK,
         restarts=restarts,
     )
+
+
+def _await_first_attempt(node: ObservedHost, started: int, since: str) -> None:
+    """Returns when the worker has seen that there is no broker: it says so in its log, or ends. A worker that logs nothing gets the time."""
+    deadline = time.monotonic() + ATTEMPT_SECONDS
+    while time.monotonic() < deadline and node.main_pid(WORKER_UNIT) == started:
+        log = node.check_output("journalctl --no-pager --output=cat --unit=%s --since=@%s", WORKER_UNIT, since)
+        if "annot connect" in log:
+            return
+        time.sleep(0.3)

@@ -44,6 +44,7 @@ def test_echo_travels_there_and_back(worker: WorkerClient) -> None:
         observed=f"echo of {token} ended {result.state} with {result.result!r}",
         expected="SUCCESS with the same text",
         look=LOOK,
+        echo_state=result.state,
     )
 
 

@@ -54,7 +54,11 @@ def release(wanted: dict[str, Any]) -> dict[str, Any]:
         # Last in the archive: a release that has it is complete.
         marker = f"{version}/.release-{digest}"
         archive = pack(
-            Path(wanted["cache"]), f"release-{version}-{digest}", [(f"{version}/{name}", path) for name, path in entries], marker, wanted["group"]
+            Path(wanted["cache"]),
+            f"release-{version}-{digest}",
+            [(f"{version}/{name}", path) for name, path in entries],
+            marker,
+            wanted["group"],
         )
     return {"version": version, "marker": marker, "archive": str(archive), "pip": bundle(wanted["pip"])}
 
@@ -80,8 +84,13 @@ def bundle(wanted: dict[str, Any]) -> dict[str, Any]:
     new = application or (lines if "requirements" not in wanted else lines - {line.strip() for line in wanted["lines"]})
     result: dict[str, Any] = {"digest": digest, "nothing_new": not new}
     if "cache" in wanted:
-        entries = [*((f"{digest}/wheels/{file.name}", file) for file in wheels), *((f"{digest}/app/{file.name}", file) for file in application)]
-        result["archive"] = str(pack(Path(wanted["cache"]), f"bundle-{digest}", entries, f"{digest}/requirements.txt", "root", text.encode()))
+        entries = [
+            *((f"{digest}/wheels/{file.name}", file) for file in wheels),
+            *((f"{digest}/app/{file.name}", file) for file in application),
+        ]
+        result["archive"] = str(
+            pack(Path(wanted["cache"]), f"bundle-{digest}", entries, f"{digest}/requirements.txt", "root", text.encode())
+        )
     return result
 
 
@@ -98,17 +107,23 @@ def is_git(source: str) -> bool:
 
 
 def clone(url: str, version: str, into: Path) -> str:
-    """Checks out `version` of `url`; returns the commit."""
-    for command in (["clone", "--quiet", "--no-checkout", url, str(into)], ["-C", str(into), "checkout", "--quiet", "--detach", version]):
-        if command[0] != "clone" and version != "HEAD":
-            branch = subprocess.run(["git", "-C", str(into), "rev-parse", "--verify", "--quiet", f"origin/{version}"], capture_output=True, check=False)
-            command[-1] = f"origin/{version}" if branch.returncode == 0 else version
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-        result = subprocess.run(["git", *command], capture_output=True, text=True, env=environment, check=False)
-        if result.returncode != 0:
-            shown = re.sub(r"//[^/@]*@", "//", " ".join(result.stderr.split()))
-            raise Mistake(f"celery_app_source, celery_app_git_version: git says: {shown}")
-    return subprocess.run(["git", "-C", str(into), "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    """Checks out `version` of `url`: a branch, a tag or a commit; returns the commit."""
+    cloned = git("clone", "--quiet", "--no-checkout", url, str(into))
+    if cloned.returncode != 0:
+        raise Mistake(f"celery_app_source: git says: {re.sub(r'//[^/@]*@', '//', ' '.join(cloned.stderr.split()))}")
+    for name in (f"origin/{version}", version):
+        found = git("-C", str(into), "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        commit = found.stdout.strip().splitlines()[-1:]
+        if found.returncode == 0 and commit:
+            git("-C", str(into), "checkout", "--quiet", "--detach", commit[0])
+            return commit[0]
+    raise Mistake(f"celery_app_git_version: the repository has no branch, tag or commit {version}")
+
+
+def git(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs git, which is not to ask for a password."""
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    return subprocess.run(["git", *words], capture_output=True, text=True, env=environment, check=False)
 
 
 def existing(path: str, variable: str, kind: Any) -> Path:

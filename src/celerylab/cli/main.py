@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     help="Real Celery environments for learners: stand one up, verify it objective by objective, take it down.",
-    epilog="Exit codes: docs/cli.md. Plain `pulumi up` in a module folder works as well; see `source activate`.",
+    epilog="Exit codes: docs/cli.md. Plain `pulumi up` in a module folder works as well; see `source ./activate`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -16,9 +16,15 @@ def unit_stopped(host: ObservedHost, unit: str) -> Iterator[None]:
         host.as_root("systemctl", "start", unit)
 
 
-def kill_process(host: ObservedHost, pid: int) -> None:
-    """SIGKILL, as the kernel does when memory runs out. Who has to start the process again is what a check then watches."""
+@contextmanager
+def process_killed(host: ObservedHost, pid: int, unit: str) -> Iterator[None]:
+    """Process `pid` of `unit` gets SIGKILL, as the kernel does when memory runs out. Whoever has to start it again is what the block watches;
+    after it the unit is started if nobody did."""
     host.as_root("kill", "-KILL", str(pid))
+    try:
+        yield
+    finally:
+        host.as_root("systemctl", "start", unit)
 
 
 def restart_unit(host: ObservedHost, unit: str) -> None:

@@ -3,8 +3,8 @@
 import os
 
 # The platform writes both URLs, with the generated password, to /etc/celery/celery.env; systemd hands them to the worker.
-broker_url = os.environ["BROKER_URL"]
-result_backend = os.environ["RESULT_URL"]
+broker_url = os.environ["LAB_BROKER_URL"]
+result_backend = os.environ["LAB_RESULT_URL"]
 
 # After a reboot the worker may be up before its broker: wait for it instead of ending.
 broker_connection_retry_on_startup = True

@@ -2,8 +2,8 @@
 
 import os
 
-# The platform sets BROKER to say which broker runs on the host. It listens on its usual port.
-if os.environ.get("BROKER") == "rabbitmq":
+# The platform sets LAB_BROKER to say which broker runs on the host. It listens on its usual port.
+if os.environ.get("LAB_BROKER") == "rabbitmq":
     broker_url = "amqp://guest:guest@localhost:5672//"
     result_backend = "rpc://"
 else:
