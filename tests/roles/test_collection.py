@@ -14,6 +14,7 @@ import yaml
 from conftest import FILES, remove
 
 BROKER, WORKER, NETWORK = "celerylab-test-broker", "celerylab-test-worker", "celerylab-test-collection"
+HOSTS = {"broker-1": BROKER, "worker-1": WORKER}
 SECRET = "a $ecret"
 
 
@@ -65,36 +66,21 @@ def hosts(bare_image):
 
 
 @pytest.fixture(scope="module")
-def converged(collection, hosts, ansible_environment):
-    """Runs site.yml over a plain inventory; the runs' recaps, first and second."""
+def converged(root, collection, hosts, ansible_environment):
+    """Runs site.yml over the inventory of docs/roles.md, twice; what the runs said."""
     shutil.copytree(FILES / "app", collection / "app")
+    (collection / "requirements.txt").write_text("celery[redis]==5.7.0\ntabulate\n")
     authorities = [os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE") if os.environ.get(name)]
-    inventory = {
-        "all": {
-            "vars": {
-                "ansible_connection": "community.docker.docker",
-                "broker_password": SECRET,
-                "base_ca_certificates": authorities[:1],  # a proxy of this machine's user may sign with its own
-            },
-            "children": {
-                "brokers": {
-                    "hosts": {BROKER: {}},
-                    "vars": {"redis_bind": "* -::*", "redis_users": [{"name": "celery", "password": "{{ broker_password }}"}]},
-                },
-                "workers": {
-                    "hosts": {WORKER: {}},
-                    "vars": {
-                        "celery_app_source": "{{ inventory_dir }}/app",
-                        "celery_app_environment": {
-                            "BROKER_URL": "redis://celery:{{ broker_password | urlencode }}@%s:6379/0" % BROKER,  # noqa: UP031
-                            "RESULT_URL": "redis://celery:{{ broker_password | urlencode }}@%s:6379/1" % BROKER,  # noqa: UP031
-                        },
-                        "celery_worker_app": "shop",
-                    },
-                },
-            },
-        }
+    inventory = yaml.safe_load(re.search(r"```yaml\n(all:.*?)```", (root / "docs" / "roles.md").read_text(), re.DOTALL)[1])
+    addresses = {name: hosts[container].check_output("hostname --ip-address").split()[0] for name, container in HOSTS.items()}
+    inventory["all"]["vars"] |= {
+        "ansible_connection": "community.docker.docker",
+        "base_ca_certificates": authorities[:1],  # a proxy of this machine's user may sign with its own
+        "base_hosts": addresses,
+        "broker_password": SECRET,
     }
+    for group in inventory["all"]["children"].values():
+        group["hosts"] = {name: {"ansible_host": HOSTS[name]} for name in group["hosts"]}
     (collection / "inventory.yml").write_text(yaml.safe_dump(inventory))
     without_mitogen = {name: value for name, value in ansible_environment.items() if not name.startswith("ANSIBLE_STRATEGY")}
     environment = {**without_mitogen, "ANSIBLE_COLLECTIONS_PATH": str(collection / "collections")}

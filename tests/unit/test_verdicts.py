@@ -179,7 +179,11 @@ def test_an_interrupted_run_undoes_its_fault(run, tmp_path: Path) -> None:
     (tmp_path / "modules/02-try/verify/test_try.py").write_text(
         HEAD + FIRST + textwrap.indent(textwrap.dedent(body), "    "), encoding="utf-8"
     )
-    script = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from celerylab.verify.run import verify; from celerylab.verify.stack import Stack; verify(Stack('try', {outputs({})!r}), [])"
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from celerylab.verify.run import verify; from celerylab.verify.stack import Stack\n"
+        f"verify(Stack('try', {outputs({})!r}), [])"
+    )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, env=dict(os.environ))
     deadline = time.monotonic() + 30
     while not (tmp_path / "began").exists():

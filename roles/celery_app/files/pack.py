@@ -23,7 +23,7 @@ IGNORED = {".git", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache",
 KEEP_SECONDS = 24 * 3600  # archives in the cache that were not used for so long are removed
 
 
-class Mistake(Exception):
+class InputError(Exception):
     """Something that the reader can put right."""
 
 
@@ -50,16 +50,11 @@ def release(wanted: dict[str, Any]) -> dict[str, Any]:
         digest = digest_json(digest_of)[:16]
         version = str(wanted["version"]) or (commit[:12] if is_git(source) and not wanted["libraries"] else digest[:12])
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", version):
-            raise Mistake(f"celery_app_version: write letters, digits and . _ + -, not {version}")
+            raise InputError(f"celery_app_version: write letters, digits and . _ + -, not {version}")
         # Last in the archive: a release that has it is complete.
         marker = f"{version}/.release-{digest}"
-        archive = pack(
-            Path(wanted["cache"]),
-            f"release-{version}-{digest}",
-            [(f"{version}/{name}", path) for name, path in entries],
-            marker,
-            wanted["group"],
-        )
+        named = [(f"{version}/{name}", path) for name, path in entries]
+        archive = pack(Path(wanted["cache"]), f"release-{version}-{digest}", named, marker, wanted["group"])
     return {"version": version, "marker": marker, "archive": str(archive), "pip": bundle(wanted["pip"])}
 
 
@@ -84,13 +79,10 @@ def bundle(wanted: dict[str, Any]) -> dict[str, Any]:
     new = application or (lines if "requirements" not in wanted else lines - {line.strip() for line in wanted["lines"]})
     result: dict[str, Any] = {"digest": digest, "nothing_new": not new}
     if "cache" in wanted:
-        entries = [
-            *((f"{digest}/wheels/{file.name}", file) for file in wheels),
-            *((f"{digest}/app/{file.name}", file) for file in application),
-        ]
-        result["archive"] = str(
-            pack(Path(wanted["cache"]), f"bundle-{digest}", entries, f"{digest}/requirements.txt", "root", text.encode())
-        )
+        folders = [("wheels", wheels), ("app", application)]
+        entries = [(f"{digest}/{folder}/{file.name}", file) for folder, found in folders for file in found]
+        last = f"{digest}/requirements.txt"
+        result["archive"] = str(pack(Path(wanted["cache"]), f"bundle-{digest}", entries, last, "root", text.encode()))
     return result
 
 
@@ -110,14 +102,14 @@ def clone(url: str, version: str, into: Path) -> str:
     """Checks out `version` of `url`: a branch, a tag or a commit; returns the commit."""
     cloned = git("clone", "--quiet", "--no-checkout", url, str(into))
     if cloned.returncode != 0:
-        raise Mistake(f"celery_app_source: git says: {re.sub(r'//[^/@]*@', '//', ' '.join(cloned.stderr.split()))}")
+        raise InputError(f"celery_app_source: git says: {re.sub(r'//[^/@]*@', '//', ' '.join(cloned.stderr.split()))}")
     for name in (f"origin/{version}", version):
         found = git("-C", str(into), "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         commit = found.stdout.strip().splitlines()[-1:]
         if found.returncode == 0 and commit:
             git("-C", str(into), "checkout", "--quiet", "--detach", commit[0])
             return commit[0]
-    raise Mistake(f"celery_app_git_version: the repository has no branch, tag or commit {version}")
+    raise InputError(f"celery_app_git_version: the repository has no branch, tag or commit {version}")
 
 
 def git(*words: str) -> subprocess.CompletedProcess[str]:
@@ -127,12 +119,12 @@ def git(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def existing(path: str, variable: str, kind: Any) -> Path:
-    """`path` as a Path. Raises Mistake where it is relative or there is nothing of that kind."""
+    """`path` as a Path. Raises InputError where it is relative or there is nothing of that kind."""
     found = Path(path).expanduser()
     if not found.is_absolute():
-        raise Mistake(f"{variable}: write an absolute path, such as {{{{ inventory_dir }}}}/app, not {path}")
+        raise InputError(f"{variable}: write an absolute path, such as {{{{ inventory_dir }}}}/app, not {path}")
     if not kind(found):
-        raise Mistake(f"{variable}: there is no {'folder' if kind is Path.is_dir else 'file'} {path} on this machine")
+        raise InputError(f"{variable}: there is no {'folder' if kind is Path.is_dir else 'file'} {path} on this machine")
     return found
 
 
@@ -172,22 +164,24 @@ def pack(cache: Path, name: str, entries: list[tuple[str, Path]], last: str, gro
     if final.exists():
         final.touch()
         return final
-    with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            folders = {parent.as_posix() for entry in [*(name for name, _ in entries), last] for parent in Path(entry).parents} - {"."}
-            for folder in sorted(folders):
-                archive.addfile(owned(tarfile.TarInfo(folder), group, tarfile.DIRTYPE, 0o750))
-            for entry, path in entries:
-                info = owned(archive.gettarinfo(path, entry), group)
-                info.mode = 0o750 if info.mode & 0o100 else 0o640
-                if info.isreg():
-                    with path.open("rb") as content:
-                        archive.addfile(info, content)
-                else:
-                    archive.addfile(info)
-            info = owned(tarfile.TarInfo(last), group, tarfile.REGTYPE, 0o640)
-            info.size = len(text)
-            archive.addfile(info, io.BytesIO(text))
+    folders = {parent.as_posix() for entry in [*(name for name, _ in entries), last] for parent in Path(entry).parents} - {"."}
+    with (
+        tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for folder in sorted(folders):
+            archive.addfile(owned(tarfile.TarInfo(folder), group, tarfile.DIRTYPE, 0o750))
+        for entry, path in entries:
+            info = owned(archive.gettarinfo(path, entry), group)
+            info.mode = 0o750 if info.mode & 0o100 else 0o640
+            if info.isreg():
+                with path.open("rb") as content:
+                    archive.addfile(info, content)
+            else:
+                archive.addfile(info)
+        info = owned(tarfile.TarInfo(last), group, tarfile.REGTYPE, 0o640)
+        info.size = len(text)
+        archive.addfile(info, io.BytesIO(text))
     shutil.move(file.name, final)
     return final
 
@@ -204,9 +198,9 @@ def main() -> None:
     """Does what the first argument says, with the second."""
     try:
         result = {"release": release, "bundle": bundle}[sys.argv[1]](json.loads(sys.argv[2]))
-    except (Mistake, OSError, UnicodeDecodeError) as error:
+    except (InputError, OSError, UnicodeDecodeError) as error:
         result = {"error": str(error)}
-    print(json.dumps({"error": "", **result}))
+    sys.stdout.write(json.dumps({"error": "", **result}))
 
 
 if __name__ == "__main__":

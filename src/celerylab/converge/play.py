@@ -93,7 +93,8 @@ def run_play(
         if result.status == "timeout":
             raise ConvergeError(f"{host}: Ansible did not finish within {TIMEOUT_SECONDS} s")
         if result.status != "successful":
-            raise ConvergeError(failures[0] if failures else f"{host}: ansible-playbook failed: {_tail(result)}")
+            # The last one: a role that rescues a failure says in its own words what is wrong.
+            raise ConvergeError(failures[-1] if failures else f"{host}: ansible-playbook failed: {_tail(result)}")
     return PlayResult(counts["tasks"], counts["changed"])
 
 

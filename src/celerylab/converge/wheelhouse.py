@@ -9,11 +9,12 @@ from pathlib import Path
 
 import uv
 
+from celerylab.digest import digest_json
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.roles import digest_json
 
 _PLATFORMS = {"x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64", "amd64": "x86_64"}
+_DRAWING = " \u00d7\u2570\u2500\u25b6\u2502"  # how uv draws its explanation
 _GLIBC = ("manylinux_2_36", "manylinux_2_28", "manylinux_2_17", "manylinux2014")  # what Debian 12's C library accepts
 
 
@@ -76,5 +77,5 @@ def wheelhouse(requirements: str, interpreter: Interpreter) -> Path:
 def _run(command: list[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        said = " ".join(line.strip(" ×╰─▶│") for line in result.stderr.splitlines() if line.strip() and "WARNING" not in line)
+        said = " ".join(line.strip(_DRAWING) for line in result.stderr.splitlines() if line.strip() and "WARNING" not in line)
         raise InputError(f"requirements.txt cannot be satisfied on the hosts: {said[:500]}")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from celerylab.digest import digest_json, digest_tree
 from celerylab.topology.plan import Plan
-from celerylab.topology.roles import digest_json, digest_tree
 
 BASE = "debian:bookworm-slim"  # what a registry calls it; `images.base` makes the same from Debian's mirrors where none answers
 SUITE = "bookworm"

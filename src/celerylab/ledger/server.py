@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
     token: str
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 (the base class calls it so)
+    def do_GET(self) -> None:
         """Entries, or health."""
         url = urlsplit(self.path)
         if url.path == "/health":
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """New entries."""
         length = int(self.headers.get("Content-Length", 0))
         if length > MAX_BODY:

@@ -12,8 +12,8 @@ from celerylab.converge.connection import run_on_host
 from celerylab.converge.play import run_play
 from celerylab.converge.wheelhouse import Interpreter, wheelhouse
 from celerylab.errors import ConvergeError
-from celerylab.providers.engine import engine_errors, find_container, say
 from celerylab.processes import ancestors
+from celerylab.providers.engine import engine_errors, find_container, say
 from celerylab.topology.names import label
 
 MARKER = "/var/lib/celerylab.json"  # on the host: what was done, or that a run began and did not end

@@ -7,10 +7,10 @@ from typing import Any
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import CreateResult, Resource
 
+from celerylab.digest import digest_file
 from celerylab.ledger import server
 from celerylab.providers.engine import engine_errors
 from celerylab.providers.support import SupportProvider, start_support
-from celerylab.topology.roles import digest_file
 
 _NOBODY = 65534
 _SCRIPT = Path(server.__file__)

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from celerylab.digest import digest_tree
 from celerylab.errors import InputError
-from celerylab.topology.roles import digest_tree
 from celerylab.topology.source import read_yaml
 
 IGNORED = {".git", "__pycache__", ".pytest_cache", ".ruff_cache", ".venv", ".idea", ".vscode", ".DS_Store"}

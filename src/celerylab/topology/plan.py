@@ -8,12 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from celerylab.digest import digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
 from celerylab.topology.environment import Environment, Group, Needs, Service, Services, Size
 from celerylab.topology.lab import Lab, snapshot
 from celerylab.topology.module import CourseModule, load_module, module_folder
-from celerylab.topology.roles import Roles, digest_json, digest_tree
+from celerylab.topology.roles import Roles
 from celerylab.topology.settings import StackSettings, stack_settings
 from celerylab.topology.source import load_model, read_yaml, validate
 

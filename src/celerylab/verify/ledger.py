@@ -25,7 +25,7 @@ class LedgerReader:
         Raises NotObservedError where the ledger does not answer, or where a stream has a gap: something was lost, so nothing can be counted.
         """
         try:
-            with urllib.request.urlopen(urllib.request.Request(self._url, headers=self._headers), timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(urllib.request.Request(self._url, headers=self._headers), timeout=TIMEOUT_SECONDS) as answer:
                 entries: list[dict[str, Any]] = json.load(answer)
         except (urllib.error.URLError, OSError, ValueError) as error:
             raise NotObservedError(f"the ledger does not answer: {error}") from None

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from celerylab import __version__
+from celerylab.digest import digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import data_dir
 from celerylab.topology.module import Objective
-from celerylab.topology.roles import digest_tree
 from celerylab.verify.objectives import applies, worst
 from celerylab.verify.results import Fingerprint, ObjectiveResult, Results, Verdict
 from celerylab.verify.stack import Stack

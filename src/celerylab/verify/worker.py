@@ -2,21 +2,31 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
-from celery.exceptions import TimeoutError as ResultTimeoutError
 from celery.result import AsyncResult
+from celery.states import PENDING, READY_STATES
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from celerylab.verify.expect import BrokerUnreachableError, NotAsExpectedError
+from celerylab.verify.expect import BrokerUnreachableError, wait_for
 from celerylab.verify.stack import Stack
 
 WORKER_UNIT = "celery@default.service"  # the instance that role celery_worker makes by default
 CONNECT_SECONDS = 5
 REPLY_SECONDS = 1.5  # a worker answers in milliseconds; a stopped one never does
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: its state, its result (the exception, for a FAILURE), and the traceback as the backend keeps it."""
+
+    state: str
+    result: Any
+    traceback: str | None
 
 
 class WorkerClient:
@@ -64,15 +74,28 @@ class WorkerClient:
         with _broker_errors():
             return self.app.send_task(task, args=args, **options)
 
-    def outcome(self, result: AsyncResult, seconds: float, look: str = "") -> AsyncResult:
-        """Waits until the task is done, whatever its state, and returns its result. Fails like `expect` after `seconds`."""
-        try:
+    def outcome(self, task: AsyncResult, seconds: float, look: str = "") -> Outcome:
+        """Waits until the task is done, whatever its state. Fails like `expect` after `seconds`.
+
+        Asks the backend again and again instead of subscribing: a subscription may have died with a broker that a check stopped.
+        """
+        state = PENDING
+
+        def ended() -> Outcome | None:
+            nonlocal state
             with _broker_errors():
-                result.get(timeout=seconds, propagate=False)
-        except ResultTimeoutError:
-            expected = f"a result within {seconds:g} s"
-            raise NotAsExpectedError(f"task {result.id} is still {result.state} after {seconds:g} s", expected, look, {}) from None
-        return result
+                meta = self.app.backend.get_task_meta(task.id)
+            state = meta["status"]
+            return Outcome(state, meta["result"], meta.get("traceback")) if state in READY_STATES else None
+
+        return wait_for(
+            ended,
+            seconds,
+            expected=f"a result within {seconds:g} s",
+            observed=lambda: f"task {task.id} is still {state}",
+            look=look,
+            every=0.05,
+        )
 
     def _ask(self, question: str, **arguments: Any) -> dict[str, Any]:
         # A connection of its own each time: one from the pool may have died with a broker that a check stopped.

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from celery import Celery
 
@@ -28,7 +29,7 @@ def nap(seconds):
 @app.task(name="shop.touch")
 def touch(path):
     try:
-        with open(path, "w"):
-            return "written"
+        Path(path).write_text("")
     except OSError as error:
         return error.strerror
+    return "written"
