@@ -40,14 +40,19 @@ FIRST = '@objective("02.1")\ndef test_one():\n'
 SECOND = '@objective("02.2")\ndef test_two():\n    pass\n'
 
 
+def project_in(folder: Path, root: Path) -> Path:
+    """A project with one module and an empty suite."""
+    (folder / "modules" / "02-try" / "verify").mkdir(parents=True)
+    (folder / "modules" / "02-try" / "module.yaml").write_text(MODULE, encoding="utf-8")
+    for room in ("environments", "roles"):
+        (folder / room).symlink_to(root / room)
+    return folder
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path):
     """Runs a suite given as text; returns its objectives by id."""
-    folder = tmp_path / "modules" / "02-try"
-    (folder / "verify").mkdir(parents=True)
-    (folder / "module.yaml").write_text(MODULE, encoding="utf-8")
-    for room in ("environments", "roles"):
-        (tmp_path / room).symlink_to(root / room)
+    folder = project_in(tmp_path, root) / "modules" / "02-try"
     monkeypatch.setenv("CELERYLAB_PROJECT", str(tmp_path))
     monkeypatch.setenv("CELERYLAB_DATA", str(tmp_path / "data"))
 
@@ -76,48 +81,67 @@ def outputs(settings: dict[str, str]) -> dict[str, object]:
     }
 
 
-def test_a_check_that_holds_is_a_pass(run) -> None:
-    objectives = run(FIRST + "    expect(1 + 1 == 2, observed=2, expected='two')\n" + SECOND)
-    assert {key: value.verdict for key, value in objectives.items()} == {"02.1": Verdict.PASS, "02.2": Verdict.PASS}
+CASES = {
+    # objective: (its check, verdict, words of what was observed or of the cause)
+    "02.1": ("expect(1 + 1 == 2, observed=2, expected='two')", Verdict.PASS, ""),
+    "02.2": ("expect(False, observed='red', expected='green', look='paint', shade=3)", Verdict.FAIL, "red"),
+    "02.3": ("wait_for(lambda: None, 0.1, observed='red', expected='green', look='paint')", Verdict.FAIL, "red within 0.1 s"),
+    "02.4": ("assert 1 == 2", Verdict.FAIL, "assert 1 == 2"),
+    "02.5": ("raise BrokerUnreachableError('refused')", Verdict.FAIL, "refused"),
+    "02.6": ("raise RuntimeError('oh')", Verdict.NOT_OBSERVED, "RuntimeError: oh"),
+    "02.7": ("raise NotObservedError('host node-1 did not answer')", Verdict.NOT_OBSERVED, "host node-1 did not answer"),
+    "02.8": ("pytest.skip('no time')", Verdict.NOT_OBSERVED, "no time"),
+    "02.9": ("request.getfixturevalue('broken')", Verdict.NOT_OBSERVED, "crash"),
+    "02.10": ("request.getfixturevalue('late')", Verdict.NOT_OBSERVED, "too late"),
+    "02.11": ("pass", Verdict.NOT_OBSERVED, "needs 02.10"),
+    "02.12": ("expect(False, observed='red', expected='green')", Verdict.FAIL, "red"),
+}
 
 
-@pytest.mark.parametrize(
-    ("body", "observed"),
-    [
-        ("expect(False, observed='red', expected='green', look='paint', shade=3)", "red"),
-        ("wait_for(lambda: None, 0.1, observed='red', expected='green', look='paint', shade=3)", "red within 0.1 s"),
-    ],
-)
-def test_an_observed_value_that_is_wrong_is_a_fail(run, body: str, observed: str) -> None:
-    objectives = run(FIRST + f"    {body}\n" + SECOND)
-    first = objectives["02.1"]
-    assert (first.verdict, first.observed, first.expected, first.look) == (Verdict.FAIL, observed, "green", "paint")
-    assert first.evidence == {"shade": 3}
-    assert objectives["02.2"].verdict is Verdict.NOT_OBSERVED
-    assert objectives["02.2"].cause == "needs 02.1"
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, ObjectiveResult]:
+    """All of CASES in one run."""
+    head, _ = MODULE.split("objectives:\n")
+    lines = [
+        f'  - {{id: "{key}", statement: s, weight: 1, look: look here, hints: [], needs: [{"" if key != "02.11" else repr("02.10")}]}}\n'
+        for key in CASES
+    ]
+    checks = [
+        f"@objective('{key}')\ndef test_{key.replace('.', '_')}({'broken' if key == '02.9' else 'late' if key == '02.10' else ''}):\n    "
+        + (body if not body.startswith("request") else "pass")
+        + "\n"
+        for key, (body, _, _) in CASES.items()
+    ]
+    fixtures = (
+        "@pytest.fixture\ndef broken():\n    assert False, 'crash'\n"
+        "@pytest.fixture\ndef late():\n    yield\n    raise OSError('too late')\n"
+        "@objective('02.12')\ndef test_crash_after_failure():\n    raise OSError('later')\n"
+    )
+    project = project_in(tmp_path_factory.mktemp("decided"), root)
+    (project / "modules/02-try/module.yaml").write_text(head + "objectives:\n" + "".join(lines), encoding="utf-8")
+    (project / "modules/02-try/verify/test_try.py").write_text(HEAD + fixtures + "".join(checks), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CELERYLAB_PROJECT", str(project))
+        patch.setenv("CELERYLAB_DATA", str(project / "data"))
+        results, _ = verify(Stack("try", outputs({})), [])
+    return {objective.id: objective for objective in results.objectives}
 
 
-def test_a_bare_assertion_is_a_fail_and_the_module_says_where_to_look(run) -> None:
-    first = run(FIRST + "    assert 1 == 2\n" + SECOND)["02.1"]
-    assert first.verdict is Verdict.FAIL
-    assert first.look == "look at one"
+@pytest.mark.parametrize(("key", "verdict", "words"), [(key, verdict, words) for key, (_, verdict, words) in CASES.items()])
+def test_trouble_of_the_harness_is_never_a_grade(decided: dict[str, ObjectiveResult], key: str, verdict: Verdict, words: str) -> None:
+    objective = decided[key]
+    assert objective.verdict is verdict
+    assert words in (objective.observed if verdict is Verdict.FAIL else objective.cause)
 
 
-def test_a_broker_that_does_not_answer_is_a_fail(run) -> None:
-    assert run(FIRST + "    raise BrokerUnreachableError('refused')\n" + SECOND)["02.1"].verdict is Verdict.FAIL
+def test_a_failure_carries_what_a_learner_needs(decided: dict[str, ObjectiveResult]) -> None:
+    assert (decided["02.2"].expected, decided["02.2"].look, decided["02.2"].evidence) == ("green", "paint", {"shade": 3})
+    assert decided["02.4"].look == "look here"  # the module's, where the check has none
 
 
 @pytest.mark.parametrize(
     ("suite", "cause"),
     [
-        (FIRST + "    raise RuntimeError('oh')\n" + SECOND, "RuntimeError: oh"),
-        (FIRST + "    raise NotObservedError('host node-1 did not answer')\n" + SECOND, "host node-1 did not answer"),
-        (FIRST + "    pytest.skip('no time')\n" + SECOND, "no time"),
-        ("@pytest.fixture\ndef broken():\n    assert False, 'crash'\n" + FIRST.replace("()", "(broken)") + "    pass\n" + SECOND, "crash"),
-        (
-            "@pytest.fixture\ndef late():\n    yield\n    raise OSError('late')\n" + FIRST.replace("()", "(late)") + "    pass\n" + SECOND,
-            "late",
-        ),
         (FIRST + "    os._exit(0)\n" + SECOND, "the run was ended before it was decided"),
         (FIRST + "    import signal; os.kill(os.getpid(), signal.SIGKILL)\n" + SECOND, "the run was ended before it was decided"),
         ("", "no check of this objective was collected"),
@@ -125,17 +149,13 @@ def test_a_broker_that_does_not_answer_is_a_fail(run) -> None:
         ("def test_stray():\n    pass\n" + FIRST + "    pass\n" + SECOND, "no check of this objective was collected"),
         (SECOND, "no check of this objective was collected"),
     ],
+    ids=["exit", "killed", "empty", "syntax", "stray", "missing"],
 )
-def test_trouble_of_the_harness_is_never_a_grade(run, suite: str, cause: str) -> None:
+def test_a_run_that_was_cut_short_decides_nothing(run, suite: str, cause: str) -> None:
     objectives = run(suite)
     assert objectives["02.1"].verdict is Verdict.NOT_OBSERVED
     assert cause in objectives["02.1"].cause
     assert all(objective.verdict is not Verdict.PASS for objective in objectives.values())
-
-
-def test_a_failure_is_not_hidden_by_a_later_crash(run) -> None:
-    suite = FIRST + "    expect(False, observed='red', expected='green')\n" + '@objective("02.1")\ndef test_three():\n    raise OSError\n'
-    assert run(suite + SECOND)["02.1"].verdict is Verdict.FAIL
 
 
 def test_an_objective_that_does_not_apply_is_out_of_the_run(run) -> None:

@@ -9,19 +9,21 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from celerylab.verify.control import control_problem
 from celerylab.verify.evidence import collect_evidence
 from celerylab.verify.expect import BrokerUnreachableError, NotAsExpectedError, NotObservedError
-from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.objectives import applies, with_needs, worst
 from celerylab.verify.results import Verdict
 from celerylab.verify.stack import Stack
-from celerylab.verify.worker import WorkerClient
+
+if TYPE_CHECKING:  # testinfra and Celery take a second to import; the fixtures that need them do it
+    from celerylab.verify.hosts import ObservedHost
+    from celerylab.verify.worker import WorkerClient
 
 HEAL_SECONDS = 30
 
@@ -145,14 +147,18 @@ def stack(request: pytest.FixtureRequest) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def hosts(stack: Stack) -> dict[str, ObservedHost]:
+def hosts(stack: Stack) -> "dict[str, ObservedHost]":
     """Every host by its name, seen as an unprivileged observer."""
+    from celerylab.verify.hosts import ObservedHost
+
     return {name: ObservedHost(name, host["container"]) for name, host in stack.hosts.items()}
 
 
 @pytest.fixture(scope="session")
-def worker(stack: Stack) -> Iterator[WorkerClient]:
+def worker(stack: Stack) -> "Iterator[WorkerClient]":
     """A Celery client outside the hosts."""
+    from celerylab.verify.worker import WorkerClient
+
     client = WorkerClient(stack)
     yield client
     client.close()
@@ -165,8 +171,12 @@ def ledger(stack: Stack) -> LedgerReader:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _health(hosts: dict[str, ObservedHost]) -> Iterator[None]:
+def _health(stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
     """Services that ran before the suite must run after it: a fault that did not heal is trouble of the harness."""
+    problem = control_problem(stack)
+    if problem:
+        raise NotObservedError(problem)  # at once, instead of one deadline after the other
+    hosts: dict[str, ObservedHost] = request.getfixturevalue("hosts") if stack.hosts else {}
     before = {name: _active(host) for name, host in hosts.items()}
     yield
     deadline = time.monotonic() + HEAL_SECONDS
@@ -176,6 +186,6 @@ def _health(hosts: dict[str, ObservedHost]) -> Iterator[None]:
         time.sleep(0.5)
 
 
-def _active(host: ObservedHost) -> set[str]:
+def _active(host: "ObservedHost") -> set[str]:
     lines = host.check_output("systemctl list-units --type=service --state=running --plain --no-legend").splitlines()
     return {line.split()[0] for line in lines}
