@@ -8,11 +8,13 @@ from pydantic import BaseModel
 from celerylab.course.quiz import Quiz
 from celerylab.topology.environment import Environment, Services
 from celerylab.topology.module import CourseModule
+from celerylab.topology.variants import Mutant
 from celerylab.verify.results import Results
 
 MODELS: dict[str, type[BaseModel]] = {
     "environment": Environment,
     "module": CourseModule,
+    "mutant": Mutant,
     "quiz": Quiz,
     "results": Results,
     "services": Services,

@@ -27,6 +27,10 @@ def test_a_stack_lives_and_dies_by_pulumi_alone(stack: LiveStack, root: Path) ->
     status = json.loads(stack.celerylab("status", "--json").stdout)
     assert status["endpoints"] == endpoints
     assert status["hosts"]["node-1"]["state"] == "running"
+    everywhere = {entry["instance"]: entry for entry in json.loads(run(["celerylab", "status", "--all", "--json"], root).stdout)}
+    found = everywhere[stack.instance]
+    assert (found["module"], found["stack"], found["expires"]) == ("02", stack.name, status["expires"])
+    assert found["running"] == found["containers"] == 3
     assert "12 unchanged" in in_shell(stack, root, "pulumi refresh --yes --non-interactive").stdout
     assert "12 unchanged" in in_shell(stack, root, "pulumi preview --diff --non-interactive").stdout
     assert "12 unchanged" in in_shell(stack, root, "pulumi up --yes --non-interactive").stdout

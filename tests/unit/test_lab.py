@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celerylab.errors import InputError
-from celerylab.topology.lab import _merge, layers, overlay, snapshot
+from celerylab.topology.lab import deep_merge, layers, overlay, snapshot
 
 
 def tree(folder: Path, files: dict[str, str]) -> Path:
@@ -112,7 +112,7 @@ def test_what_lies_above_is_always_found_in_the_merge(below: object, above: obje
             return all(key in whole and covered(value, whole[key]) for key, value in part.items())
         return part == whole
 
-    assert covered(above, _merge(below, above))
+    assert covered(above, deep_merge(below, above))
 
 
 def test_an_executable_stays_executable(tmp_path: Path) -> None:

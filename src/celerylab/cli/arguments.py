@@ -10,12 +10,13 @@ from celerylab.pulumi_stack import PulumiStack, selected_stack
 from celerylab.topology.module import load_module, module_folder, module_folders
 
 
-def _complete_module(incomplete: str) -> list[tuple[str, str]]:
+def complete_module(incomplete: str) -> list[tuple[str, str]]:
+    """Modules whose number begins with what was typed, and their titles."""
     folders = module_folders(project_root())
     return [(key, load_module(folder).title) for key, folder in folders.items() if key.startswith(incomplete)]
 
 
-Module = Annotated[str, typer.Argument(metavar="MODULE", help="Number of the module, such as 02.", autocompletion=_complete_module)]
+Module = Annotated[str, typer.Argument(metavar="MODULE", help="Number of the module, such as 02.", autocompletion=complete_module)]
 StackName = Annotated[str | None, typer.Option("--stack", "-s", help="Stack; the selected one, or `me`, by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 

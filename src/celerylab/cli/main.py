@@ -5,7 +5,7 @@ import sys
 import click
 import typer
 
-from celerylab.cli import course, images, machine, observe, quiz, stack
+from celerylab.cli import course, images, machine, observe, quiz, stack, status
 from celerylab.cli.console import err
 from celerylab.errors import CelerylabError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (course, quiz, stack, observe, machine):
+for commands in (course, quiz, stack, status, observe, machine):
     commands.register(app)
 app.add_typer(images.app, name="images")
 

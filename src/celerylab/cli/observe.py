@@ -1,22 +1,18 @@
-"""Commands that look at a stack: verify, status, logs, shell."""
+"""Commands that look into a stack: verify, logs, shell."""
 
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from celerylab.cli.arguments import Json, Module, StackName, stack_of
-from celerylab.cli.console import err, out, print_json
+from celerylab.cli.console import err, out
 from celerylab.errors import InputError
-from celerylab.providers.engine import find_container
 from celerylab.verify.junit import write_junit
 from celerylab.verify.report import print_results
 from celerylab.verify.results import Verdict
-from celerylab.verify.run import latest_results
 from celerylab.verify.run import verify as run_suite
 from celerylab.verify.stack import Stack
 
@@ -27,7 +23,6 @@ Host = Annotated[str | None, typer.Argument(metavar="[HOST]", help="Name of the 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the command line."""
     app.command()(verify)
-    app.command()(status)
     app.command()(logs)
     app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(shell)
 
@@ -66,37 +61,6 @@ def verify(
         raise typer.Exit(NOT_OBSERVED_EXIT)
 
 
-def status(module: Module, stack: StackName = None, json_: Json = False) -> None:
-    """Shows hosts, endpoints, lease and last verdicts of a stack."""
-    target = stack_of(module, stack)
-    outputs = target.outputs()
-    found = {
-        "module": outputs["module"],
-        "stack": target.name,
-        "instance": outputs["instance"],
-        "owner": outputs["owner"],
-        "expires": outputs["expires"],
-        "lab": outputs["lab"]["source"],
-        "settings": outputs["settings"],
-        "endpoints": outputs["endpoints"],
-        "hosts": {name: {"address": host["address"], "state": _state(host["container"])} for name, host in outputs["hosts"].items()},
-        "verdicts": _verdicts(outputs["instance"]),
-    }
-    if json_:
-        print_json(found)
-        return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    left = datetime.fromisoformat(found["expires"]) - datetime.now(UTC)
-    table.add_row("stack", f"{target.name} ({found['owner']}), lab: {found['lab']}, settings: {found['settings']}")
-    table.add_row("lease", f"until {found['expires']} ({left.total_seconds() / 3600:.1f} h left)")
-    for name, host in found["hosts"].items():
-        table.add_row("host", f"{name}  {host['address']}  {host['state']}")
-    for name, endpoint in found["endpoints"].items():
-        table.add_row("endpoint", f"{name}  {endpoint}")
-    table.add_row("verdicts", "  ".join(f"{key} {value}" for key, value in found["verdicts"].items()) or "not verified yet")
-    out.print(table)
-
-
 def logs(
     module: Module,
     host: Host = None,
@@ -132,13 +96,3 @@ def _container(module: str, host: str | None, stack: str | None) -> str:
     if chosen not in hosts:
         raise InputError(f"there is no host {chosen}; this stack has {', '.join(hosts)}")
     return str(hosts[chosen]["container"])
-
-
-def _state(container: str) -> str:
-    found = find_container(container)
-    return "gone" if found is None else str(found.status)
-
-
-def _verdicts(instance: str) -> dict[str, str]:
-    results = latest_results(instance)
-    return {objective.id: str(objective.verdict) for objective in results.objectives} if results else {}

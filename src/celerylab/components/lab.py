@@ -94,7 +94,7 @@ class LabEnvironment(ComponentResource):
     @staticmethod
     def _gateway(name: str, plan: Plan, instance: Instance, networks: dict[str, Network], ledger: Ledger, opts: ResourceOptions) -> Gateway:
         targets: dict[str, Output[str]] = {}
-        for key, endpoint in plan.environment.endpoints.items():
+        for key, endpoint in plan.endpoints.items():
             position, port = plan.host_names[f"{endpoint.group}-1"], plan.endpoint_port(key)
             targets[key] = Output.concat(_address(networks["lab"], position), f":{port}")
         targets["ledger"] = networks["observe"].subnet.apply(lambda subnet: f"{fixed_address(subnet, 'ledger')}:{LEDGER_PORT}")

@@ -17,6 +17,9 @@ from celerylab.digest import digest_tree
 from celerylab.errors import InputError
 from celerylab.topology.source import read_yaml
 
+# Folders of a module that hold overlays on its solution; src/celerylab/topology/variants.py reads them.
+MUTANTS = "mutants"
+ALTERNATIVES = "alternatives"
 IGNORED = {".git", "__pycache__", ".pytest_cache", ".ruff_cache", ".venv", ".idea", ".vscode", ".DS_Store"}
 _OVERLAY_FILES = ("overlay.yaml", "mutant.yaml")  # describe an overlay; they are not part of the lab
 
@@ -43,7 +46,8 @@ class Lab:
 def layers(module: Path, wanted: str | None) -> tuple[str, list[Path]]:
     """What the lab is called and the folders it is made of, later ones over earlier ones.
 
-    `wanted` is None for `lab/` or, without one, `starter/`; `starter`; `solution` and `mutants/<name>`, which are overlays; or a folder.
+    `wanted` is None for `lab/` or, without one, `starter/`; `starter`; `solution`, `mutants/<name>` and `alternatives/<name>`, which are
+    overlays; or a folder.
     Raises InputError where there is no such folder.
     """
     starter, solution = module / "starter", module / "solution"
@@ -53,7 +57,7 @@ def layers(module: Path, wanted: str | None) -> tuple[str, list[Path]]:
         return wanted, [starter]
     if wanted == "solution":
         return wanted, [starter, solution]
-    if (module / wanted / "mutant.yaml").is_file():
+    if wanted.split("/")[0] in {MUTANTS, ALTERNATIVES} and (module / wanted).is_dir():
         return wanted, [starter, solution, module / wanted]
     folder = (module / wanted).resolve()
     if not folder.is_dir():
@@ -97,7 +101,7 @@ def overlay(folder: Path, onto: Path) -> None:
         if path.is_dir():
             target.mkdir(exist_ok=True)
         elif target.exists() and path.suffix in {".yaml", ".yml"}:
-            target.write_text(yaml.safe_dump(_merge(read_yaml(target).data, read_yaml(path).data), sort_keys=False), encoding="utf-8")
+            target.write_text(yaml.safe_dump(deep_merge(read_yaml(target).data, read_yaml(path).data), sort_keys=False), encoding="utf-8")
         else:
             shutil.copyfile(path, target)
             target.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
@@ -192,9 +196,10 @@ def _origin(folder: Path, relative: Path, origins: Sequence[Path]) -> Path:
     return [folder / relative, *(origin / relative for origin in origins if (origin / relative).is_file())][-1]
 
 
-def _merge(below: Any, above: Any) -> Any:
+def deep_merge(below: Any, above: Any) -> Any:
+    """`above` over `below`: maps merge deeply, everything else replaces."""
     if isinstance(below, dict) and isinstance(above, dict):
-        return {**below, **{key: _merge(below[key], value) if key in below else value for key, value in above.items()}}
+        return {**below, **{key: deep_merge(below[key], value) if key in below else value for key, value in above.items()}}
     return above
 
 

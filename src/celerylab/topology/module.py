@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from celerylab.errors import InputError
-from celerylab.topology.environment import Group, Name, Needs
+from celerylab.topology.environment import Endpoint, Group, Name, Needs
 from celerylab.topology.environment import Path as LearningPath
 from celerylab.topology.source import Model, load_model, suggestion
 
@@ -70,7 +70,7 @@ class Artefact(Model):
 
 
 class CourseModule(Model):
-    """One of the 47 modules of the course."""
+    """One of the 47 modules of the course. `groups`, `endpoints`, `secrets` and `vars` add to those of the rung."""
 
     id: Annotated[str, Field(pattern=r"^\d\d$")]
     slug: str
@@ -84,6 +84,8 @@ class CourseModule(Model):
     longest_task_seconds: int
     settings: dict[str, Setting] = {}
     groups: dict[Name, Group] = {}
+    endpoints: dict[Name, Endpoint] = {}
+    secrets: list[str] = []
     vars: dict[str, Any] = {}
     requires: list[str] = []
     objectives: Annotated[list[Objective], Field(min_length=1)]

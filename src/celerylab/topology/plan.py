@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from celerylab.digest import digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.environment import Environment, Group, Needs, Service, Services, Size
-from celerylab.topology.lab import Lab, snapshot
+from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, Size
+from celerylab.topology.lab import Lab, deep_merge, snapshot
 from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import StackSettings, stack_settings
@@ -98,13 +98,13 @@ class Plan:
     @property
     def secret_names(self) -> list[str]:
         """Every secret the stack generates; the ledger's token is always one."""
-        return sorted({*self.environment.secrets, *self.broker.secrets, "ledger_token"})
+        return sorted({*self.environment.secrets, *self.module.secrets, *self.broker.secrets, "ledger_token"})
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """Values for roles' variables, as the rung, the broker, the module and the lab say them; later ones win."""
+        """Values for roles' variables, as the rung, the broker, the module and the lab say them; later ones win, and maps merge."""
         own = read_yaml(self.lab.folder / "vars.yaml").data if (self.lab.folder / "vars.yaml").is_file() else {}
-        return {**self.environment.vars, **self.broker.vars, **self.module.vars, **own}
+        return reduce(deep_merge, [self.environment.vars, self.broker.vars, self.module.vars, own])
 
     @property
     def broker_facts(self) -> dict[str, Any]:
@@ -121,9 +121,14 @@ class Plan:
             "result_url": self.broker.result_url.format(address=address, password=password),
         }
 
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """What the gateway publishes: endpoints of the rung and of the module."""
+        return {**self.environment.endpoints, **self.module.endpoints}
+
     def endpoint_port(self, name: str) -> int:
         """Port on the host that the endpoint `name` forwards to."""
-        port = self.environment.endpoints[name].port
+        port = self.endpoints[name].port
         return self.broker.port if port == "{broker_port}" else int(port)
 
     @cached_property
@@ -186,9 +191,14 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
     roles.check(read_yaml(folder / "module.yaml"), ("vars",), used)
     if (plan.lab.folder / "vars.yaml").is_file():
         roles.check(replace(read_yaml(plan.lab.folder / "vars.yaml"), path=plan.lab.origin("vars.yaml")), (), used)
+    for name, endpoint in plan.endpoints.items():
+        if endpoint.group not in plan.groups:
+            raise InputError(
+                f"{folder.name}/module.yaml: endpoint {name} is on group {endpoint.group}, which is none of {', '.join(plan.groups)}"
+            )
     for name in settings.ports:
-        if name not in {*environment.endpoints, "ledger"}:
-            raise InputError(f"celerylab:ports names {name}; this environment has {', '.join([*environment.endpoints, 'ledger'])}")
+        if name not in {*plan.endpoints, "ledger"}:
+            raise InputError(f"celerylab:ports names {name}; this environment has {', '.join([*plan.endpoints, 'ledger'])}")
     return plan
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,6 @@ from celerylab.verify.results import Fingerprint, ObjectiveResult, Results, Verd
 from celerylab.verify.stack import Stack
 
 KEPT_RUNS = 20
-UNDO_SECONDS = 60
 SUITE_HASH = "suite.sha256"  # in the module's folder: the hash of the published verify/
 
 
@@ -136,15 +134,6 @@ def _run_suite(stack: Stack, wanted: list[str], folder: Path, hear: Callable[[di
                 raise
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Asks the runner to end, which undoes the fault it is in; kills it only where that takes too long."""
-    child.send_signal(signal.SIGINT)
-    try:
-        child.wait(timeout=UNDO_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-
-
 def _follow(child: subprocess.Popen[bytes], report: Path, hear: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     with report.open(encoding="utf-8") as lines:
@@ -196,4 +185,4 @@ def _keep_recent(folder: Path) -> None:
 def check_published(module: Path) -> None:
     """Raises InputError where the recorded hash of a module's suite is not that of its files."""
     if suite_hash(module) != published_suite_hash(module):
-        raise InputError(f"{module.name}/{SUITE_HASH} is stale: run `scripts/publish-suites` after editing verify/")
+        raise InputError(f"{module.name}/{SUITE_HASH} is stale: run `scripts/generate` after editing verify/")
