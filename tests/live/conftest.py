@@ -112,3 +112,22 @@ def shared(module_02: Path, _images: None) -> Iterator[LiveStack]:
     finally:
         live.remove()
     assert left_behind(live.instance) == []
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path) -> Path:
+    """A clone with the uncommitted state of the working tree, so that the learner's lab/ is nobody else's."""
+    target = tmp_path / "checkout"
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, files):
+        source = root / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(source.read_bytes())
+            (target / name).chmod(source.stat().st_mode)
+    for name in (".venv", ".tools"):
+        if (root / name).exists():
+            (target / name).symlink_to((root / name).resolve())
+    return target
