@@ -38,6 +38,7 @@ def module_02(root: Path) -> Path:
 def _private_data(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests neither read nor fill the user's own data. Wheelhouses and images are worth sharing, so the cache is not private."""
     os.environ["CELERYLAB_DATA"] = str(tmp_path_factory.mktemp("data"))
+    os.environ["PULUMI_HOME"] = str(tmp_path_factory.mktemp("pulumi"))  # where Pulumi keeps which stack is selected
     for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
         os.environ.pop(name, None)
 

@@ -45,7 +45,7 @@ def test_a_save_is_applied_and_decided_and_keys_answer(checkout: Path, environme
         terminal.expect("02.1 PASS")
         terminal.expect("module 02: 5 PASS, 0 FAIL, 0 NOT_OBSERVED")
         with (folder / "lab" / "redis" / "redis.conf").open("a", encoding="utf-8") as file:
-            file.write("user default on nopass ~* &* +@all\n")
+            file.write("protected-mode no\nuser default on nopass ~* &* +@all\n")
         terminal.expect("saved: redis/redis.conf")
         terminal.expect("02.3 FAIL")
         terminal.send("d")
