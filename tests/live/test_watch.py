@@ -20,7 +20,7 @@ def environment(checkout: Path) -> dict[str, str]:
     return {**chosen, **shell_environment(chosen), "CELERYLAB_PROJECT": str(checkout), "COLUMNS": "200", "TERM": "dumb"}
 
 
-def test_a_save_is_applied_and_decided_and_keys_answer(checkout: Path, environment: dict[str, str]) -> None:
+def test_a_save_is_applied_and_decided_and_keys_answer(checkout: Path, environment: dict[str, str], tmp_path: Path) -> None:
     folder = checkout / "modules" / "02-first-application"
     name = f"w{uuid.uuid4().hex[:6]}"
     run(["celerylab", "start", "02"], checkout, env=environment)
@@ -33,6 +33,7 @@ def test_a_save_is_applied_and_decided_and_keys_answer(checkout: Path, environme
         timeout=SECONDS,
         dimensions=(50, 200),
     )
+    terminal.logfile_read = (tmp_path / "watch.log").open("w", encoding="utf-8")
     try:
         terminal.expect("module 02: 0 PASS, 1 FAIL, 4 NOT_OBSERVED")
         terminal.expect("watching lab/")

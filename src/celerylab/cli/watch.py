@@ -140,5 +140,5 @@ def show_difference(folder: Path) -> None:
     """What the solution has other than lab/, file by file, as a diff."""
     for path in sorted(path for path in (folder / "solution").rglob("*") if path.is_file()):
         relative = path.relative_to(folder / "solution")
-        command = ["git", "diff", "--no-index", "--color=auto", "--", f"lab/{relative}", f"solution/{relative}"]
+        command = ["git", "--no-pager", "diff", "--no-index", "--color=auto", "--", f"lab/{relative}", f"solution/{relative}"]
         subprocess.run(command, cwd=folder, check=False)
