@@ -29,7 +29,9 @@ def _images(root: Path, _engine_is_there: None) -> None:
     run(["celerylab", "images", "bake", "02"], root)
 
 
-def run(command: list[str], folder: Path, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], folder: Path, check: bool = True, seconds: float = TIMEOUT_SECONDS, **more: Any
+) -> subprocess.CompletedProcess[str]:
     """Runs a command as a learner's shell would after `source ./activate`; fails with its output."""
     environment = {**os.environ, **shell_environment(os.environ), "COLUMNS": "200", **more.pop("env", {})}
     result = subprocess.run(
@@ -39,7 +41,7 @@ def run(command: list[str], folder: Path, check: bool = True, **more: Any) -> su
         capture_output=True,
         text=True,
         check=False,
-        timeout=TIMEOUT_SECONDS,
+        timeout=seconds,
         stdin=subprocess.DEVNULL,
         **more,
     )

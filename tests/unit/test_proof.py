@@ -11,7 +11,7 @@ from celerylab.errors import InputError
 from celerylab.paths import project_root
 from celerylab.proof.contract import Variant, coverage_problems, problems, variants
 from celerylab.proof.record import PROOF, ProvedRun, Seconds, load_proof, make_proof, module_hash, staleness
-from celerylab.topology.module import CourseModule, load_module
+from celerylab.topology.module import CourseModule, load_module, module_folders
 from celerylab.topology.variants import load_mutants
 from celerylab.verify.results import Fingerprint, ObjectiveResult, Results, Verdict
 
@@ -177,5 +177,11 @@ def test_the_share_of_a_budget_begins_elsewhere_each_day_and_reaches_everything(
     assert sorted(item[2].lab for item in share_of_today(work, today)) == sorted(item[2].lab for item in work)
 
 
-def test_module_02_has_what_a_proof_asks_before_anything_is_deployed(module_02: Path) -> None:
-    assert static_problems(module_02) == []
+@pytest.mark.parametrize("folder", module_folders(project_root()).values(), ids=lambda folder: folder.name)
+def test_every_module_has_what_a_proof_asks_before_anything_is_deployed(folder: Path) -> None:
+    assert static_problems(folder) == []
+
+
+@pytest.mark.parametrize("folder", module_folders(project_root()).values(), ids=lambda folder: folder.name)
+def test_no_proof_is_stale(folder: Path) -> None:
+    assert staleness(folder) is None, "celerylab prove --stale"
