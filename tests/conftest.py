@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(tier(item))
     items.sort(key=lambda item: TIERS.index(tier(item)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what tests recorded as `note`: figures that a person wants to see of a run."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in getattr(report, "user_properties", []):
+            if name == "note":
+                terminalreporter.write_line(str(value))
 
 
 def tier(item: pytest.Item) -> str:
