@@ -62,7 +62,7 @@ def test_unknown_broker_under_plain_pulumi(stack: LiveStack, says) -> None:
     ("file", "text", "words"),
     [
         ("vars.yaml", "redis_maxmemry: 1\n", ("vars.yaml:1:", "did you mean redis_maxmemory?")),
-        ("vars.yaml", "redis_appendonly: true\nredis_port: many\n", ("vars.yaml:2:", "redis_port: write a int, not 'many'")),
+        ("vars.yaml", "redis_appendonly: true\nredis_port: many\n", ("vars.yaml:2:", "redis_port: write a whole number, not 'many'")),
         ("vars.yaml", "a: [1\n", ("vars.yaml:2:", "not valid YAML")),
         ("app/shop/tasks.py", "def f(:\n    pass\n", ("app/shop/tasks.py:1:", "Python does not parse this")),
         ("rabbitmq/definitions.json", "{\n  'users': []\n}\n", ("definitions.json:2:", "not valid JSON")),
