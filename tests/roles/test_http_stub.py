@@ -81,6 +81,18 @@ def test_control_wants_the_token_and_says_what_is_wrong(scenario):
     assert ask(scenario, "/_control/health")[0] == 204
 
 
+def test_roots_command_does_the_same(scenario):
+    scenario.host.check_output("http-stub fail by-hand 503 1")
+    assert [ask(scenario, "/x/by-hand")[0] for _ in range(2)] == [503, 200]
+    listed = scenario.host.check_output("http-stub calls by-hand").splitlines()
+    assert [line.split()[1:] for line in listed] == [["GET", "/x/by-hand", "503"], ["GET", "/x/by-hand", "200"]]
+    scenario.host.check_output("http-stub fail by-hand 400")
+    scenario.host.check_output("http-stub heal by-hand")
+    assert ask(scenario, "/x/by-hand")[0] == 200
+    assert "http-stub calls" in scenario.host.run_expect([1], "http-stub").stderr
+    assert "status: write a number" in scenario.host.run_expect([1], "http-stub fail by-hand 99").stderr
+
+
 def test_the_token_is_the_services_alone_and_in_no_process_list(scenario):
     file = scenario.host.file("/etc/http-stub/token")
     assert (file.user, file.group, file.mode) == ("root", "http-stub", 0o640)

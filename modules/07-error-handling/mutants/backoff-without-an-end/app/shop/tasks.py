@@ -13,7 +13,7 @@ logger = get_task_logger(__name__)
     bind=True,
     autoretry_for=(provider.Unavailable,),  # and nothing else: a refusal stays one
     max_retries=3,
-    retry_backoff=6,
+    retry_backoff=4,
     retry_jitter=True,  # ... and in fact a random number of seconds up to that
 )
 def charge(self, order_id, cents):
