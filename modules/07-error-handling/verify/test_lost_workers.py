@@ -1,13 +1,12 @@
 """07.5: a task that kills its worker, and a worker that is killed under a task."""
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 from celery.result import AsyncResult
 from celery.states import FAILURE, PENDING, SUCCESS
 
-from celerylab.verify.expect import NotAsExpectedError, expect, wait_for
+from celerylab.verify.expect import expect, wait_for
 from celerylab.verify.faults import process_killed, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
@@ -31,7 +30,8 @@ def test_a_task_that_kills_its_process_ends_and_others_go_on(
     def starts() -> int:
         return len(ledger.entries(key=key, kind="start"))
 
-    with _no_poison_left(node, rabbit):
+    with ExitStack() as unless_ended:
+        unless_ended.callback(_empty_queue, node, rabbit)
         deadly = shop.send("celerylab_probe.die", key)
         wait_for(starts, 15, expected="a start of the task that kills its process", look=LOOK)
         _expect_flow(shop, "while another task kills one process after the other")
@@ -53,6 +53,7 @@ def test_a_task_that_kills_its_process_ends_and_others_go_on(
         settled = starts()
         _expect_flow(shop, "after that")
         expect(starts() == settled, observed=f"the task {end} and was started again", expected="that the end is the end", look=LOOK)
+        unless_ended.pop_all()
     rabbit.remove(DEAD, [deadly.id])
 
 
@@ -107,12 +108,7 @@ def _expect_flow(shop: WorkerClient, when: str) -> None:
         )
 
 
-@contextmanager
-def _no_poison_left(node: ObservedHost, rabbit: RabbitClient) -> Iterator[None]:
-    """A task that never ends would spoil everything after it: where the block fails, the queue is emptied while no worker holds it."""
-    try:
-        yield
-    except NotAsExpectedError:
-        with unit_stopped(node, WORKER_UNIT):
-            rabbit.purge(QUEUE)
-        raise
+def _empty_queue(node: ObservedHost, rabbit: RabbitClient) -> None:
+    """A task that never ends would spoil everything after it: the queue is emptied while no worker holds the message."""
+    with unit_stopped(node, WORKER_UNIT):
+        rabbit.purge(QUEUE)
