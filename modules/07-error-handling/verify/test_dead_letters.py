@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from celery.states import SUCCESS
+from celery.result import AsyncResult
+from celery.states import READY_STATES, SUCCESS
 
 from celerylab.verify.expect import expect, wait_for
 from celerylab.verify.hosts import ObservedHost
@@ -15,7 +17,8 @@ from celerylab.verify.worker import WorkerClient
 TASK = "payments.charge"
 QUEUE, DEAD = "shop", "shop.dead"
 LOOK = "celerylab shell 07 node-1 -- rabbitmqctl list_queues name policy messages"
-DEAD_SECONDS = 45  # as long as a task may take to use up its retries
+ENDED_SECONDS = 45  # as long as a task may take to use up its retries
+DEAD_SECONDS = 8
 REASONS = {"rejected", "delivery_limit"}
 COUNT, FIRST = 5, 2  # messages to bring back, and how many of them at the first time
 
@@ -28,7 +31,7 @@ def test_exhausted_and_refused_charges_are_kept_and_successes_are_not(
     expect(exists, observed=f"there is no queue {DEAD}", expected="a queue that keeps what failed", look=LOOK, dead_queue=exists)
     down, refused, good = f"{run}down", f"{run}refused", [f"{run}good-{number}" for number in range(3)]
     with _failing(stub, {down: 503, refused: 400}):
-        failing = {key: shop.send(TASK, key, 700).id for key in (down, refused)}
+        failing = {key: shop.send(TASK, key, 700) for key in (down, refused)}
         working = [shop.send(TASK, key, 700) for key in good]
         for task in working:
             result = shop.outcome(task, 15, "celerylab logs 07")
@@ -38,12 +41,12 @@ def test_exhausted_and_refused_charges_are_kept_and_successes_are_not(
                 expected="SUCCESS, whatever becomes of others",
                 look="celerylab logs 07",
             )
-        dead = _dead(rabbit, failing)
+        dead = _dead(shop, rabbit, failing)
     try:
         _expect_a_death(dead, failing)
         _expect_no_success(rabbit.messages(DEAD), {task.id for task in working})
     finally:
-        rabbit.remove(DEAD, failing.values())
+        rabbit.remove(DEAD, [task.id for task in failing.values()])
 
 
 @objective("07.4")
@@ -53,7 +56,7 @@ def test_replay_brings_back_as_many_as_asked_and_they_succeed(
     rabbit.purge(DEAD)  # what others left there would be brought back first
     keys = [f"{run}{number}" for number in range(COUNT)]
     with _failing(stub, dict.fromkeys(keys, 400)):
-        _dead(rabbit, {key: shop.send(TASK, key, 700).id for key in keys})
+        _dead(shop, rabbit, {key: shop.send(TASK, key, 700) for key in keys})
     before = {key: len(calls) for key, calls in stub.calls(run).items()}
     _replay(node, str(FIRST))
     _expect_accepted(stub, rabbit, run, FIRST, f"after `python -m shop.replay {FIRST}`")
@@ -82,30 +85,36 @@ def _failing(stub: HttpStub, statuses: dict[str, int]) -> Iterator[None]:
         stub.heal(statuses)
 
 
-def _dead(rabbit: RabbitClient, failing: dict[str, str]) -> list[Message]:
+def _dead(shop: WorkerClient, rabbit: RabbitClient, failing: dict[str, AsyncResult]) -> list[Message]:
     """The dead messages of these tasks, once there is one of each."""
+    ids = {task.id for task in failing.values()}
 
     def found() -> list[Message]:
-        return [message for message in rabbit.messages(DEAD) if message.task_id in failing.values()]
+        return [message for message in rabbit.messages(DEAD) if message.task_id in ids]
+
+    def complete() -> list[Message] | None:
+        messages = found()
+        return messages if {message.task_id for message in messages} == ids else None
 
     def missing() -> str:
         there = {message.task_id for message in found()}
-        keys = [key for key, task_id in failing.items() if task_id not in there]
+        keys = [key for key, task in failing.items() if task.id not in there]
         return f"in {DEAD} there is no message of {len(keys)} of {len(failing)} failed charges ({', '.join(keys)})"
 
-    return wait_for(
-        lambda: (messages := found()) and {message.task_id for message in messages} == set(failing.values()) and messages,
-        DEAD_SECONDS,
-        expected=f"the message of each charge that was refused, or used up its retries, in {DEAD}",
-        observed=missing,
-        look=LOOK,
-        every=0.5,
-        dead_queue=True,
-        dead=0,
-    )
+    def ended() -> bool:
+        return all(shop.state(task) in READY_STATES for task in failing.values())
+
+    # A task may take long to use up its retries; once it has failed, its message is dead at once or never.
+    texts: dict[str, Any] = {
+        "expected": f"the message of each charge that was refused, or used up its retries, in {DEAD}",
+        "observed": missing,
+        "look": LOOK,
+    }
+    wait_for(lambda: complete() or ended(), ENDED_SECONDS, every=0.5, dead_queue=True, dead=0, **texts)
+    return wait_for(complete, DEAD_SECONDS, every=0.5, dead_queue=True, dead=0, **texts)
 
 
-def _expect_a_death(dead: list[Message], failing: dict[str, str]) -> None:
+def _expect_a_death(dead: list[Message], failing: dict[str, AsyncResult]) -> None:
     records = [(message.deaths[0]["queue"], message.deaths[0]["reason"]) if message.deaths else None for message in dead]
     expect(
         all(record and record[0] == QUEUE and record[1] in REASONS for record in records),

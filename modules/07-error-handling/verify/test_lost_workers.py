@@ -4,7 +4,7 @@ import uuid
 from contextlib import ExitStack
 
 from celery.result import AsyncResult
-from celery.states import FAILURE, PENDING, SUCCESS
+from celery.states import FAILURE, SUCCESS
 
 from celerylab.verify.expect import expect, wait_for
 from celerylab.verify.faults import process_killed, unit_stopped
@@ -90,8 +90,7 @@ def test_a_task_whose_worker_is_killed_runs_again_and_ends_once(
 
 
 def _end(shop: WorkerClient, rabbit: RabbitClient, task: AsyncResult) -> str:
-    state = str(shop.app.backend.get_task_meta(task.id).get("status", PENDING))
-    if state == FAILURE:
+    if shop.state(task) == FAILURE:
         return "ended FAILURE"
     return f"is in {DEAD}" if any(message.task_id == task.id for message in rabbit.messages(DEAD)) else ""
 

@@ -87,6 +87,11 @@ class WorkerClient:
         with _broker_errors():
             return self.app.send_task(task, args=args, **options)
 
+    def state(self, task: AsyncResult) -> str:
+        """The task's state as the backend knows it now. Raises BrokerUnreachableError."""
+        with _broker_errors():
+            return str(self.app.backend.get_task_meta(task.id)["status"])
+
     def outcome(self, task: AsyncResult, seconds: float, look: str = "") -> Outcome:
         """Waits until the task is done, whatever its state. Fails like `expect` after `seconds`.
 
