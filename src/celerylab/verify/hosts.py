@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from dataclasses import dataclass
 from typing import Any
 
 from testinfra.backend.docker import DockerBackend
@@ -13,6 +14,15 @@ OBSERVER = "observer"
 TIMEOUT_SECONDS = 30
 # How Docker itself, not the command, says that a command could not be run.
 _DOCKER_SAYS = ("Error response from daemon", "Error: No such container", "Cannot connect to the Docker daemon", "OCI runtime exec failed")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
 class _ObserverBackend(DockerBackend):  # type: ignore[misc]  # testinfra publishes no types
@@ -68,6 +78,31 @@ class ObservedHost(TestinfraHost):  # type: ignore[misc]
         if result.returncode != 0:
             raise NotObservedError(f"a probe on {self.name} failed: {result.stderr.strip()[-400:]}")
         return result.stdout
+
+    def as_application(self, *command: str) -> Ran:
+        """Runs `command` as who operates the application would: with the worker's account, folder, environment file and virtual environment.
+
+        For commands that the application itself brings; a check that only looks uses `run`, as the observer.
+        """
+        properties = [f"--property={line}" for line in ("EnvironmentFile=/etc/celery/celery.env", f"RuntimeMaxSec={TIMEOUT_SECONDS}")]
+        words = ["--quiet", "--pipe", "--wait", "--collect", "--uid=celery", "--working-directory=/opt/celery/current", *properties]
+        line = [
+            "docker",
+            "exec",
+            self.container,
+            "systemd-run",
+            *words,
+            "--setenv=PATH=/opt/celery/venv/bin:/usr/bin:/bin",
+            "env",
+            *command,
+        ]
+        try:
+            result = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT_SECONDS + 10, check=False)
+        except subprocess.TimeoutExpired:
+            raise NotObservedError(f"host {self.name} did not answer `{shlex.join(command)}`") from None
+        if result.returncode and any(words in result.stderr for words in _DOCKER_SAYS):
+            raise NotObservedError(f"host {self.name} cannot be reached: {result.stderr.strip()}")
+        return Ran(result.returncode, result.stdout, result.stderr)
 
     def as_root(self, *command: str) -> str:
         """Output of `command` run as root. For faults alone. Raises NotObservedError where it fails."""

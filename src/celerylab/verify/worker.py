@@ -57,6 +57,19 @@ class WorkerClient:
         """Names of the tasks that each worker has registered."""
         return self._ask("registered")
 
+    def declared(self, task: str, attribute: str) -> dict[str, str | None]:
+        """What each worker's registered `task` says for an attribute such as `max_retries`, as text; None where it says None.
+
+        A worker that has not registered the task is left out.
+        """
+        found: dict[str, str | None] = {}
+        for worker, lines in self._ask("registered", attribute).items():
+            for line in lines:  # such as `payments.charge [max_retries=3]`, and `payments.charge` alone for None
+                name, _, attributes = line.partition(" [")
+                if name == task:
+                    found[worker] = attributes.rstrip("]").partition("=")[2] or None
+        return found
+
     def conf(self) -> dict[str, dict[str, Any]]:
         """Settings in force in each worker, defaults included. They do not show what a command-line option changed: see `stats`."""
         return self._ask("conf", with_defaults=True)
@@ -73,6 +86,11 @@ class WorkerClient:
         """Publishes the task called `task`; its result is followed with `outcome`. Raises BrokerUnreachableError."""
         with _broker_errors():
             return self.app.send_task(task, args=args, **options)
+
+    def state(self, task: AsyncResult) -> str:
+        """The task's state as the backend knows it now. Raises BrokerUnreachableError."""
+        with _broker_errors():
+            return str(self.app.backend.get_task_meta(task.id)["status"])
 
     def outcome(self, task: AsyncResult, seconds: float, look: str = "") -> Outcome:
         """Waits until the task is done, whatever its state. Fails like `expect` after `seconds`.
@@ -97,12 +115,12 @@ class WorkerClient:
             every=0.05,
         )
 
-    def _ask(self, question: str, **arguments: Any) -> dict[str, Any]:
+    def _ask(self, question: str, *items: str, **arguments: Any) -> dict[str, Any]:
         # A connection of its own each time: one from the pool may have died with a broker that a check stopped.
         with _broker_errors(), self.app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_SECONDS)
             answer: dict[str, Any] | None = getattr(self.app.control.inspect(timeout=REPLY_SECONDS, connection=connection), question)(
-                **arguments
+                *items, **arguments
             )
         return answer or {}
 

@@ -1,0 +1,35 @@
+"""The shop's tasks. The web shop calls them by these names: keep the names."""
+
+from celery.utils.log import get_task_logger
+
+from shop import provider
+from shop.celery import app
+
+logger = get_task_logger(__name__)
+
+
+def bury(request):
+    """Put a copy of the message into the dead queue."""
+    with app.producer_or_acquire() as producer:
+        headers = {"id": request.id, "task": "payments.charge", "retries": 0}
+        producer.publish([request.args, request.kwargs, {}], routing_key="shop.dead", headers=headers, serializer="json")
+
+
+@app.task(
+    name="payments.charge",
+    bind=True,
+    autoretry_for=(provider.Unavailable,),  # and nothing else: a refusal stays one
+    max_retries=3,
+    retry_backoff=2,  # at most 2 s, 4 s, 4 s ...
+    retry_backoff_max=4,
+    retry_jitter=True,  # ... and in fact a random number of seconds up to that
+)
+def charge(self, order_id, cents):
+    """Charge a customer for an order. Raises provider.Refused, or provider.Unavailable after the last attempt."""
+    try:
+        answer = provider.charge(order_id, cents)
+    except provider.ProviderError:
+        bury(self.request)
+        raise
+    logger.info("order %s: charged %s cents at attempt %s", order_id, cents, self.request.retries + 1)
+    return {"order_id": order_id, "status": answer["status"]}
