@@ -12,7 +12,7 @@ from celerylab.cli.console import err, out
 from celerylab.errors import InputError
 from celerylab.verify.junit import write_junit
 from celerylab.verify.report import print_results
-from celerylab.verify.results import Verdict
+from celerylab.verify.results import Results, Verdict
 from celerylab.verify.run import verify as run_suite
 from celerylab.verify.stack import Stack
 
@@ -55,10 +55,14 @@ def verify(
         sys.stdout.write(results.model_dump_json(by_alias=True, indent=2) + "\n")
     else:
         print_results(results, folder, out)
+    raise typer.Exit(exit_code(results))
+
+
+def exit_code(results: Results) -> int:
+    """0 where every objective holds, 1 where one does not, 8 where one could not be observed."""
     if results.count(Verdict.FAIL):
-        raise typer.Exit(1)
-    if results.count(Verdict.NOT_OBSERVED):
-        raise typer.Exit(NOT_OBSERVED_EXIT)
+        return 1
+    return NOT_OBSERVED_EXIT if results.count(Verdict.NOT_OBSERVED) else 0
 
 
 def logs(

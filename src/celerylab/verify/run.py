@@ -18,6 +18,7 @@ from celerylab.digest import digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import data_dir
 from celerylab.topology.module import Objective
+from celerylab.verify.clock import clock_now, clock_problem
 from celerylab.verify.objectives import applies, worst
 from celerylab.verify.results import Fingerprint, ObjectiveResult, Results, Verdict
 from celerylab.verify.stack import Stack
@@ -64,6 +65,9 @@ def assemble(stack: Stack, wanted: list[str], events: list[dict[str, Any]], run:
         for objective in stack.module.objectives
         if objective.id in wanted and applies(objective, stack)
     ]
+    problem = clock_problem(events)
+    if problem:
+        objectives = [objective.model_copy(update={"verdict": Verdict.NOT_OBSERVED, "cause": problem}) for objective in objectives]
     everything = {objective.id for objective in stack.module.objectives if applies(objective, stack)}
     suite = suite_hash(stack.module_folder)
     return Results(
@@ -141,7 +145,7 @@ def _follow(child: subprocess.Popen[bytes], report: Path, hear: Callable[[dict[s
         while True:
             line = lines.readline()
             if line.endswith("\n"):
-                events.append(json.loads(line))
+                events.append({**json.loads(line), "heard": clock_now()})
                 hear(events[-1])
             elif ended:
                 return events
