@@ -14,7 +14,12 @@ def listed(scenario):
 def test_what_nobody_allowed_is_dropped_and_the_essentials_pass(scenario):
     rules = listed(scenario)
     assert "policy drop" in rules
-    for line in ("ct state established,related accept", 'iifname "lo" accept', "ip saddr 10.77.0.0/24 ip daddr 10.77.0.0/24 accept", "jump local"):
+    for line in (
+        "ct state established,related accept",
+        'iifname "lo" accept',
+        "ip saddr 10.77.0.0/24 ip daddr 10.77.0.0/24 accept",
+        "jump local",
+    ):
         assert line in rules, line
     assert rules.index("10.77.0.0/24") < rules.index("jump local")
 

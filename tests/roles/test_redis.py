@@ -102,7 +102,9 @@ def test_tls_replaces_the_plain_port(scenario):
     ports = {line.split()[3].rsplit(":", 1)[1] for line in scenario.host.check_output("ss -Hltn").splitlines()}
     assert "6380" in ports
     assert "6379" not in ports
-    answer = scenario.host.run(f"redis-cli -h 127.0.0.1 --tls --cacert /etc/redis/redis.crt -p 6380 --user celery --pass {shlex.quote(PASSWORD)} PING")
+    answer = scenario.host.run(
+        f"redis-cli -h 127.0.0.1 --tls --cacert /etc/redis/redis.crt -p 6380 --user celery --pass {shlex.quote(PASSWORD)} PING"
+    )
     assert "PONG" in answer.stdout, answer.stderr
 
 

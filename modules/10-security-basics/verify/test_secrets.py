@@ -85,11 +85,9 @@ def test_nobody_can_read_a_key_or_a_secret_in_a_file(node: ObservedHost, stack: 
 
 
 @objective("10.4")
-def test_a_payment_leaves_no_card_number_and_no_secret_behind(
-    node: ObservedHost, worker: WorkerClient, stack: Stack, card: str
-) -> None:
+def test_a_payment_leaves_no_card_number_and_no_secret_behind(node: ObservedHost, worker: WorkerClient, stack: Stack, card: str) -> None:
     canary = f"canary-{uuid.uuid4().hex}"
-    node.check_output("echo %s | systemd-cat", canary)
+    node.check_output("systemd-cat --identifier=celerylab echo %s", canary)
     echoed = worker.outcome(worker.send("celerylab_probe.echo", canary), 10, LOOK)
     ids = [worker.send("payments.charge", "10", 1250, card), worker.send("payments.charge", "11", 1250, f"{card}x")]
     outcomes = [worker.outcome(task, 10, LOOK) for task in ids]
@@ -112,7 +110,9 @@ def test_a_payment_leaves_no_card_number_and_no_secret_behind(
     leaks = _where(places, _secrets(stack).values())
     expect(
         places and not cards and not leaks,
-        observed=" and ".join([*(f"the customer's card number stands in {one}" for one in cards), *(f"a secret stands in {one}" for one in leaks)]),
+        observed=" and ".join(
+            [*(f"the customer's card number stands in {one}" for one in cards), *(f"a secret stands in {one}" for one in leaks)]
+        ),
         expected="neither in journal, process list nor result, after a payment that went well and one that did not",
         look=LOOK,
         card_leaks=len(cards),

@@ -35,7 +35,9 @@ def test_the_worker_accepts_signed_messages_alone(worker: WorkerClient) -> None:
     found = {(one["task_serializer"], tuple(one["accept_content"] or ()), one["security_digest"]) for one in conf.values()}
     expect(
         all(serializer == "auth" and content == ("auth",) and digest in DIGESTS for serializer, content, digest in found) and found,
-        observed="; ".join(f"task_serializer {one}, accept_content {list(content)}, security_digest {digest}" for one, content, digest in found),
+        observed="; ".join(
+            f"task_serializer {one}, accept_content {list(content)}, security_digest {digest}" for one, content, digest in found
+        ),
         expected='task_serializer "auth", accept_content ["auth"], security_digest "sha256" or longer',
         look=LOOK,
     )

@@ -62,7 +62,8 @@ def register_signer(name: str, signer: Signer, digest: str = "sha256", decodes: 
         FSCertStore(signer.believed),
         digest,
     )
-    register(name, serializer.serialize, serializer.deserialize if decodes else None, content_type=_SIGNED, content_encoding="utf-8")
+    decode = serializer.deserialize if decodes else None
+    register(name, serializer.serialize, decode, content_type=_SIGNED, content_encoding="utf-8")  # type: ignore[no-untyped-call]
 
 
 def fetch_access(host: ObservedHost, folder: Path, directory: str = "/etc/tls") -> Access:

@@ -48,7 +48,8 @@ for url in asked["urls"]:
 def try_urls(urls: list[str], host: ObservedHost | None = None, authority: str = "") -> dict[str, str]:
     """What a broker says to each of `urls`: `accepted`, or `refused: …`. Dials from `host`, or from this process's machine.
 
-    `authority` is the CA certificate's file there, for `rediss://` and `amqps://`. Raises NotObservedError where the attempts could not be made at all.
+    `authority` is the CA certificate's file there, for `rediss://` and `amqps://`.
+    Raises NotObservedError where the attempts could not be made at all.
     """
     asked = json.dumps({"urls": urls, "authority": authority})
     if host is not None:

@@ -72,10 +72,10 @@ class Stack:
     def broker_url(self, address: str | None = None, kind: str = "broker_url", tls: bool = False) -> str:
         """URL of the broker (or `kind` result_url) with the worker's credentials; through the gateway unless `address` (host:port) says else.
 
-        With `tls` it is the one of the TLS port: `rediss://`, `amqps://`, on the gateway's endpoint `broker_tls`.
+        With `tls` it is the one of the TLS port: `rediss://`, `amqps://`, on the gateway's endpoint `broker-tls`.
         """
         template: str = getattr(self.broker, kind)
-        address = address or self.endpoint("broker_tls" if tls else "broker")
+        address = address or self.endpoint("broker-tls" if tls else "broker")
         url = template.format(address=address, password=self.secrets["broker_password"])
         return TLS_SCHEMES.sub(r"\1s://", url) if tls else url
 
