@@ -75,6 +75,14 @@ def test_the_worker_is_connected_over_tls(worker: WorkerClient) -> None:
 
 @objective("10.1")
 def test_the_worker_refuses_a_server_of_a_foreign_authority(node: ObservedHost, worker: WorkerClient, stack: Stack) -> None:
+    stats = wait_for(worker.stats, 15, expected="a worker that answers", observed="no worker answered", look="celerylab logs 10")
+    ports = {answer["broker"].get("port") for answer in stats.values()}
+    expect(
+        ports == {stack.broker.tls_port},
+        observed=f"the worker dials port {', '.join(str(port) for port in ports)}",
+        expected=f"the TLS port {stack.broker.tls_port}: a connection in clear has no certificate to look at",
+        look="celerylab logs 10",
+    )
     with impostor(node, "celery", stack.broker.tls_port) as server:
         restart_unit(node, WORKER_UNIT)
         met = wait_for(

@@ -36,7 +36,7 @@ def connections_redirected(host: ObservedHost, account: str, port: int, to: int)
     What is connected stays connected, and nobody else's connections change: an attacker in the middle, for one account.
     """
     rules = (
-        f"table inet {_REDIRECT} {{ chain out {{ type nat hook output priority dstnat; "
+        f"table inet {_REDIRECT} {{ chain out {{ type nat hook output priority -100; "
         f"meta skuid {account} tcp dport {port} redirect to :{to}; }}; }}"
     )
     host.as_root("nft", rules)

@@ -21,15 +21,15 @@ _CERTIFICATE = """
 import json, socket, ssl, subprocess, sys, tempfile, threading
 
 def server_context():
-    folder = tempfile.mkdtemp()
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=" + socket.gethostname(),
-               "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:" + socket.gethostname(),
-               "-keyout", folder + "/key", "-out", folder + "/certificate"]
-    subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.TLSv1
-    context.load_cert_chain(folder + "/certificate", folder + "/key")
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=" + socket.gethostname(),
+                   "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:" + socket.gethostname(),
+                   "-keyout", folder + "/key", "-out", folder + "/certificate"]
+        subprocess.run(command, check=True, capture_output=True)
+        context.load_cert_chain(folder + "/certificate", folder + "/key")
     return context
 """
 _VERSIONS = (
