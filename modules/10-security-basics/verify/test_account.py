@@ -13,6 +13,7 @@ from celerylab.verify.worker import WorkerClient
 ACCOUNT = "celery"
 AUTHORITY = "/etc/tls/ca.crt"
 FOREIGN_VHOST = "payroll"
+ANSWER_SECONDS = 5
 LOOK = {
     "redis": "celerylab shell 10 node-1 -- cat /etc/redis/users.conf /etc/redis/local.conf",
     "rabbitmq": f"celerylab shell 10 node-1 -- rabbitmqctl list_user_permissions {ACCOUNT}",
@@ -22,7 +23,7 @@ HARMLESS = {"SET": ["SET", "celerylab:10.2", "1", "EX", "5"], "FLUSHALL": ["FLUS
 _REDIS = """
 import json, sys
 from redis import Redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 asked = json.load(sys.stdin)
 tls = {"ssl_ca_certs": asked["authority"]} if asked["url"].startswith("rediss:") else {}
 said = {}
@@ -34,6 +35,8 @@ with Redis.from_url(asked["url"], socket_timeout=3, socket_connect_timeout=3, **
             said[name] = "denied"
         except ResponseError as error:
             said[name] = f"allowed ({error})"
+        except RedisError as error:
+            said[name] = f"impossible: {error}"
         else:
             said[name] = "allowed"
 print(json.dumps(said))
@@ -42,7 +45,9 @@ print(json.dumps(said))
 
 @objective("10.2")
 def test_the_worker_has_an_account_of_its_own(worker: WorkerClient, stack: Stack) -> None:
-    stats = wait_for(worker.stats, 15, expected="a worker that answers", observed="no worker answered", look="celerylab logs 10")
+    stats = wait_for(
+        worker.stats, ANSWER_SECONDS, expected="a worker that answers", observed="no worker answered", look="celerylab logs 10"
+    )
     accounts = {answer["broker"].get("userid") or "default" for answer in stats.values()}
     expect(
         accounts == {ACCOUNT},

@@ -19,6 +19,7 @@ LOOK = "celerylab logs 10"
 MARK = "celerylab_probe.mark"
 DIGESTS = ("sha256", "sha384", "sha512")
 DEFAULT_QUEUE = "celery"
+ANSWER_SECONDS = 5
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def forger(stack: Stack, worker: WorkerClient) -> Iterator[WorkerClient]:
 
 @objective("10.3")
 def test_the_worker_accepts_signed_messages_alone(worker: WorkerClient) -> None:
-    conf = wait_for(worker.conf, 15, expected="a worker that answers", observed="no worker answered", look=LOOK, signed_ran=0)
+    conf = wait_for(worker.conf, ANSWER_SECONDS, expected="a worker that answers", observed="no worker answered", look=LOOK, signed_ran=0)
     found = {(one["task_serializer"], tuple(one["accept_content"] or ()), one["security_digest"]) for one in conf.values()}
     expect(
         all(serializer == "auth" and content == ("auth",) and digest in DIGESTS for serializer, content, digest in found) and found,
@@ -45,7 +46,9 @@ def test_the_worker_accepts_signed_messages_alone(worker: WorkerClient) -> None:
 
 @objective("10.3")
 def test_a_client_without_a_signature_gets_no_answer(worker: WorkerClient, forger: WorkerClient) -> None:
-    signed = wait_for(worker.names, 15, expected="a worker that answers", observed="no worker answered", look=LOOK, signed_ran=0)
+    signed = wait_for(
+        worker.names, ANSWER_SECONDS, expected="a worker that answers", observed="no worker answered", look=LOOK, signed_ran=0
+    )
     unsigned = forger.names()
     expect(
         signed and not unsigned,

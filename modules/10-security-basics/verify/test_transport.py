@@ -11,6 +11,7 @@ from celerylab.verify.tls import ACCEPTED, NEW, OLD, impostor, spoken_versions
 from celerylab.verify.worker import WORKER_UNIT, WorkerClient
 
 LOOK = "celerylab shell 10 node-1 -- ss -ltn"
+ANSWER_SECONDS = 5  # the client has waited for the worker before
 MEET_SECONDS = 20
 BACK_SECONDS = 30
 _KNOCK = """
@@ -61,7 +62,9 @@ def test_only_tls_1_2_and_later_is_spoken(node: ObservedHost, stack: Stack) -> N
 
 @objective("10.1")
 def test_the_worker_is_connected_over_tls(worker: WorkerClient) -> None:
-    stats = wait_for(worker.stats, 15, expected="a worker that answers", observed="no worker answered", look="celerylab logs 10")
+    stats = wait_for(
+        worker.stats, ANSWER_SECONDS, expected="a worker that answers", observed="no worker answered", look="celerylab logs 10"
+    )
     conf = worker.conf()
     in_clear = [name for name, answer in stats.items() if not answer["broker"].get("ssl")]
     results = [conf[name].get("result_backend") or "" for name in stats if name in conf]
@@ -75,7 +78,9 @@ def test_the_worker_is_connected_over_tls(worker: WorkerClient) -> None:
 
 @objective("10.1")
 def test_the_worker_refuses_a_server_of_a_foreign_authority(node: ObservedHost, worker: WorkerClient, stack: Stack) -> None:
-    stats = wait_for(worker.stats, 15, expected="a worker that answers", observed="no worker answered", look="celerylab logs 10")
+    stats = wait_for(
+        worker.stats, ANSWER_SECONDS, expected="a worker that answers", observed="no worker answered", look="celerylab logs 10"
+    )
     ports = {answer["broker"].get("port") for answer in stats.values()}
     expect(
         ports == {stack.broker.tls_port},
