@@ -57,16 +57,10 @@ class Scenario:
     def converge(self, *options: str, fails: bool = False, **variables: Any) -> Run:
         """Runs the scenario's playbook again, as on a host whose image has the install parts, with `variables` over its own."""
         skipped = ",".join(f"{path.name}_install" for path in (self.root / "roles").iterdir())
-        command = [
-            "ansible-playbook",
-            "-i",
-            f"{self.container},",
-            "-e",
-            f"ansible_connection={CONNECTION}",
-            "--skip-tags",
-            skipped,
-            *options,
-        ]
+        # In an inventory and not as an extra variable, which would be true of the controller as well, where tasks are delegated to it.
+        inventory = self.files.parent / "inventory.yml"
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": {self.container: {"ansible_connection": CONNECTION}}}}), encoding="utf-8")
+        command = ["ansible-playbook", "-i", str(inventory), "--skip-tags", skipped, *options]
         for name, value in variables.items():
             command += ["-e", yaml.safe_dump({name: value}, default_flow_style=True, width=10_000)]
         playbook = self.root / "roles" / self.role / "molecule" / "default" / "converge.yml"

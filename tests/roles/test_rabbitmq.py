@@ -97,3 +97,34 @@ def test_a_line_that_rabbitmq_refuses_is_named(scenario):
     assert "RabbitMQ does not start with this configuration: Error preparing configuration" in run.output
     assert "listeners.tcp.2" in run.output
     assert "cannot be converted to a(n) integer" in run.output
+
+
+TLS = """heartbeat = 17
+listeners.tcp = none
+listeners.ssl.default = 5671
+ssl_options.cacertfile = /etc/rabbitmq/broker.crt
+ssl_options.certfile = /etc/rabbitmq/broker.crt
+ssl_options.keyfile = /etc/rabbitmq/broker.key
+ssl_options.versions.1 = tlsv1.2
+"""
+
+
+def test_tls_replaces_the_plain_port(scenario):
+    scenario.host.check_output(
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout /etc/rabbitmq/broker.key -out /etc/rabbitmq/broker.crt -days 2 "
+        "-subj /CN=localhost 2>/dev/null && chown rabbitmq /etc/rabbitmq/broker.key"
+    )
+    (scenario.files / "rabbitmq.conf").write_text(TLS)
+    scenario.converge()
+    ports = {line.split()[3].rsplit(":", 1)[1] for line in scenario.host.check_output("ss -Hltn").splitlines()}
+    assert "5671" in ports
+    assert "5672" not in ports
+    answer = scenario.host.check_output("echo | openssl s_client -connect 127.0.0.1:5671 -CAfile /etc/rabbitmq/broker.crt 2>&1")
+    assert "Verify return code: 0 (ok)" in answer
+
+
+def test_a_user_without_a_password_takes_the_one_of_the_variables(scenario):
+    (scenario.files / "definitions.json").write_text(json.dumps({"users": [{"name": "celery", "tags": ["monitoring"]}]}))
+    scenario.converge()
+    assert authenticate(scenario, "celery", PASSWORD)
+    assert {user["user"]: user["tags"] for user in listed(scenario, "list_users")}["celery"] == ["monitoring"]

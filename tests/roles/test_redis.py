@@ -7,6 +7,22 @@ import pytest
 ROLE = "redis"
 PASSWORD = "a $ecret # word"
 ADDRESS = "$(hostname --ip-address | cut -d' ' -f1)"
+TLS = """port 0
+tls-port 6380
+tls-cert-file /etc/redis/redis.crt
+tls-key-file /var/lib/redis/redis.key
+tls-ca-cert-file /etc/redis/redis.crt
+tls-auth-clients no
+tls-protocols "TLSv1.2 TLSv1.3"
+"""
+
+
+def certificate(scenario):
+    """A certificate of its own authority, with a key that Redis may read."""
+    scenario.host.check_output(
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout /var/lib/redis/redis.key -out /etc/redis/redis.crt -days 2 "
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null && chown redis /var/lib/redis/redis.key"
+    )
 
 
 def redis(scenario, *words, user="celery", password=PASSWORD, address="127.0.0.1"):
@@ -66,6 +82,30 @@ def test_your_own_file_wins(scenario):
     assert in_force(scenario, "maxmemory") == str(33 * 1024 * 1024)
     assert in_force(scenario, "maxmemory-policy") == "noeviction"
     assert in_force(scenario, "appendonly") == "yes"
+
+
+def test_rules_of_your_own_keep_the_password_of_the_user(scenario):
+    (scenario.files / "redis.conf").write_text("user celery on ~mine:* &* +@all -@dangerous +info\nuser admin on >admin ~* &* +@all\n")
+    scenario.converge()
+    assert redis(scenario, "SET", "mine:1", "yes") == "OK"
+    assert "NOPERM" in redis(scenario, "SET", "theirs:1", "yes")
+    assert "NOAUTH" in redis(scenario, "PING", user=None)
+    (scenario.files / "redis.conf").write_text("user celery on >native ~* &* +@all\n")
+    scenario.converge()
+    assert redis(scenario, "PING", password="native") == "PONG"
+
+
+def test_tls_replaces_the_plain_port(scenario):
+    certificate(scenario)
+    (scenario.files / "redis.conf").write_text(TLS)
+    scenario.converge()
+    ports = {line.split()[3].rsplit(":", 1)[1] for line in scenario.host.check_output("ss -Hltn").splitlines()}
+    assert "6380" in ports
+    assert "6379" not in ports
+    answer = scenario.host.run(
+        f"redis-cli -h 127.0.0.1 --tls --cacert /etc/redis/redis.crt -p 6380 --user celery --pass {shlex.quote(PASSWORD)} PING"
+    )
+    assert "PONG" in answer.stdout, answer.stderr
 
 
 @pytest.mark.parametrize("line", ["user default on nopass ~* &* +@all", "requirepass native"])

@@ -96,7 +96,7 @@ class LabEnvironment(ComponentResource):
         targets: dict[str, Output[str]] = {}
         for key, endpoint in plan.endpoints.items():
             position, port = plan.host_names[f"{endpoint.group}-1"], plan.endpoint_port(key)
-            targets[key] = Output.concat(_address(networks["lab"], position), f":{port}")
+            targets[key] = Output.concat(_address(networks[endpoint.network], position), f":{port}")
         targets["ledger"] = networks["observe"].subnet.apply(lambda subnet: f"{fixed_address(subnet, 'ledger')}:{LEDGER_PORT}")
         return Gateway(
             f"{name}-gateway",
@@ -143,6 +143,7 @@ def _context(plan: Plan, networks: dict[str, Network]) -> Output[dict[str, Any]]
             "lab": str(plan.lab.folder),
             "ledger": {"url": f"http://{fixed_address(observe, 'ledger')}:{LEDGER_PORT}"},
             "longest_task_seconds": plan.module.longest_task_seconds,
+            "networks": {"lab": lab, "observe": observe},
             "probe": str(probe_folder()),
         }
 

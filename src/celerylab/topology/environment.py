@@ -41,10 +41,12 @@ class Group(Model):
 
 
 class Endpoint(Model):
-    """A port of a group's first host that the gateway publishes on 127.0.0.1. `{broker_port}` stands for the chosen broker's."""
+    """A port of a group's first host that the gateway publishes on 127.0.0.1. `{broker_port}` and `{broker_tls_port}` stand for the chosen
+    broker's. `network` is the one it dials the host on: no rule of a learner's reaches `observe`."""
 
     group: str
-    port: int | Literal["{broker_port}"]
+    port: int | Literal["{broker_port}", "{broker_tls_port}"]
+    network: str = "lab"
     scheme: str = ""
 
 
@@ -54,6 +56,7 @@ class Service(Model):
     role: str
     unit: str
     port: int
+    tls_port: int
     broker_url: str
     result_url: str
     vars: dict[str, Any]
@@ -82,6 +85,8 @@ class Environment(Model):
         for name, endpoint in self.endpoints.items():
             if endpoint.group not in self.groups:
                 raise ValueError(f"endpoint {name} is on group {endpoint.group}, which is none of {', '.join(self.groups)}")
+            if endpoint.network not in self.networks:
+                raise ValueError(f"endpoint {name} is on network {endpoint.network}, which is none of {', '.join(self.networks)}")
         if not {"lab", "observe"} <= set(self.networks):
             raise ValueError("networks must hold lab and observe")
         return self

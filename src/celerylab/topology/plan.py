@@ -19,7 +19,7 @@ from celerylab.topology.settings import StackSettings, stack_settings
 from celerylab.topology.source import load_model, read_yaml, validate
 
 # The variables that a plan provides to every role, beside the roles' own.
-CONTEXT = ("broker", "hosts", "lab", "ledger", "longest_task_seconds", "probe", "secrets", "wheelhouse")
+CONTEXT = ("broker", "hosts", "lab", "ledger", "longest_task_seconds", "networks", "probe", "secrets", "wheelhouse")
 _SECRET = re.compile(r"celerylab_secrets\.(\w+)")
 _LAB_FILE = re.compile(r"\{\{ *celerylab_lab *\}\}/([\w./@-]+)")
 _CONTEXT_NAME = re.compile(r"celerylab_(\w+)")
@@ -129,7 +129,7 @@ class Plan:
     def endpoint_port(self, name: str) -> int:
         """Port on the host that the endpoint `name` forwards to."""
         port = self.endpoints[name].port
-        return self.broker.port if port == "{broker_port}" else int(port)
+        return {"{broker_port}": self.broker.port, "{broker_tls_port}": self.broker.tls_port}.get(str(port)) or int(port)
 
     @cached_property
     def hosts(self) -> tuple[HostPlan, ...]:
@@ -195,6 +195,11 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
         if endpoint.group not in plan.groups:
             raise InputError(
                 f"{folder.name}/module.yaml: endpoint {name} is on group {endpoint.group}, which is none of {', '.join(plan.groups)}"
+            )
+        if endpoint.network not in plan.environment.networks:
+            raise InputError(
+                f"{folder.name}/module.yaml: endpoint {name} is on network {endpoint.network}, "
+                f"which is none of {', '.join(plan.environment.networks)}"
             )
     for name in settings.ports:
         if name not in {*plan.endpoints, "ledger"}:

@@ -16,7 +16,7 @@ DEFAULT_CREDENTIALS = {
 }
 # URLs come on standard input, so that no password is ever in a process list.
 _SCRIPT = """
-import json, sys
+import json, ssl, sys
 from amqp.exceptions import AMQPError
 from kombu import Connection
 from redis import Redis
@@ -24,17 +24,20 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-def attempt(url):
+def attempt(url, authority):
     if url.startswith("redis"):
-        with Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0)) as client:
+        tls = {"ssl_ca_certs": authority} if url.startswith("rediss:") else {}
+        with Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0), **tls) as client:
             client.ping()
     else:
-        with Connection(url, connect_timeout=3) as connection:
+        tls = {"ca_certs": authority, "cert_reqs": ssl.CERT_REQUIRED} if url.startswith("amqps:") else False
+        with Connection(url, connect_timeout=3, ssl=tls) as connection:
             connection.connect()
 
-for url in json.load(sys.stdin):
+asked = json.load(sys.stdin)
+for url in asked["urls"]:
     try:
-        attempt(url)
+        attempt(url, asked["authority"])
     except (RedisError, AMQPError, OSError) as error:
         print(json.dumps(f"refused: {type(error).__name__}: {error}"))
     else:
@@ -42,16 +45,18 @@ for url in json.load(sys.stdin):
 """
 
 
-def try_urls(urls: list[str], host: ObservedHost | None = None) -> dict[str, str]:
+def try_urls(urls: list[str], host: ObservedHost | None = None, authority: str = "") -> dict[str, str]:
     """What a broker says to each of `urls`: `accepted`, or `refused: …`. Dials from `host`, or from this process's machine.
 
+    `authority` is the CA certificate's file there, for `rediss://` and `amqps://`.
     Raises NotObservedError where the attempts could not be made at all.
     """
+    asked = json.dumps({"urls": urls, "authority": authority})
     if host is not None:
-        output = host.python(_SCRIPT, stdin=json.dumps(urls))
+        output = host.python(_SCRIPT, stdin=asked)
     else:
         command = [sys.executable, "-c", _SCRIPT]
-        result = subprocess.run(command, input=json.dumps(urls), capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+        result = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
         if result.returncode != 0:
             raise NotObservedError(f"the attempts ended with {result.returncode}: {result.stderr.strip()[-400:]}")
         output = result.stdout

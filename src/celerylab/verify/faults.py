@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from celerylab.verify.hosts import ObservedHost
 
+_REDIRECT = "celerylab_redirect"
+
 
 @contextmanager
 def unit_stopped(host: ObservedHost, unit: str) -> Iterator[None]:
@@ -25,6 +27,23 @@ def process_killed(host: ObservedHost, pid: int, unit: str) -> Iterator[None]:
         yield
     finally:
         host.as_root("systemctl", "start", unit)
+
+
+@contextmanager
+def connections_redirected(host: ObservedHost, account: str, port: int, to: int) -> Iterator[None]:
+    """New TCP connections that processes of `account` on `host` open to `port`, of whatever address, end at `to` on the host itself.
+
+    What is connected stays connected, and nobody else's connections change: an attacker in the middle, for one account.
+    """
+    rules = (
+        f"table inet {_REDIRECT} {{ chain out {{ type nat hook output priority -100; "
+        f"meta skuid {account} tcp dport {port} redirect to :{to}; }}; }}"
+    )
+    host.as_root("nft", rules)
+    try:
+        yield
+    finally:
+        host.as_root("nft", "delete", "table", "inet", _REDIRECT)
 
 
 def restart_unit(host: ObservedHost, unit: str) -> None:

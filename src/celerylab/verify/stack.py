@@ -1,6 +1,7 @@
 """The stack under test, as its outputs describe it."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,8 @@ from celerylab.paths import project_root
 from celerylab.topology.environment import Service, Services
 from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.source import load_model
+
+TLS_SCHEMES = re.compile(r"^(redis|amqp)://")  # rpc:// has no connection of its own
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,15 @@ class Stack:
         services = load_model(project_root() / "environments" / "services.yaml", Services)
         return services.named(self.broker_name)
 
-    def broker_url(self, address: str | None = None, kind: str = "broker_url") -> str:
-        """URL of the broker (or `kind` result_url) with the worker's credentials; through the gateway unless `address` (host:port) says else."""
+    def broker_url(self, address: str | None = None, kind: str = "broker_url", tls: bool = False) -> str:
+        """URL of the broker (or `kind` result_url) with the worker's credentials; through the gateway unless `address` (host:port) says else.
+
+        With `tls` it is the one of the TLS port: `rediss://`, `amqps://`, on the gateway's endpoint `broker-tls`.
+        """
         template: str = getattr(self.broker, kind)
-        return template.format(address=address or self.endpoint("broker"), password=self.secrets["broker_password"])
+        address = address or self.endpoint("broker-tls" if tls else "broker")
+        url = template.format(address=address, password=self.secrets["broker_password"])
+        return TLS_SCHEMES.sub(r"\1s://", url) if tls else url
 
     @classmethod
     def read(cls, path: Path) -> "Stack":

@@ -12,6 +12,7 @@ from celery.states import PENDING, READY_STATES
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from celerylab.verify.access import PLAIN, Access
 from celerylab.verify.expect import BrokerUnreachableError, wait_for
 from celerylab.verify.stack import Stack
 
@@ -30,13 +31,18 @@ class Outcome:
 
 
 class WorkerClient:
-    """A Celery client of the stack, outside its hosts, with the worker's credentials."""
+    """A Celery client of the stack, outside its hosts, with the worker's credentials; `access` says how it speaks to broker and worker."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    def __init__(self, stack: Stack, access: Access = PLAIN) -> None:
+        self._stack, self.access = stack, access
+        tls = access.authority is not None
         self.app = Celery(
-            "celerylab-observer", broker=stack.broker_url(), backend=stack.broker_url(kind="result_url"), set_as_current=False
+            "celerylab-observer",
+            broker=stack.broker_url(tls=tls),
+            backend=stack.broker_url(kind="result_url", tls=tls),
+            set_as_current=False,
         )
+        self.app.conf.update(access.settings(stack.broker_name))
         self.app.conf.update(
             broker_connection_timeout=CONNECT_SECONDS,
             broker_connection_retry=False,
