@@ -10,6 +10,7 @@ from testinfra.host import Host as TestinfraHost
 from celerylab.verify.expect import NotObservedError
 
 OBSERVER = "observer"
+APPLICATION = "celery"  # the account of role celery_app
 TIMEOUT_SECONDS = 30
 # How Docker itself, not the command, says that a command could not be run.
 _DOCKER_SAYS = ("Error response from daemon", "Error: No such container", "Cannot connect to the Docker daemon", "OCI runtime exec failed")
@@ -68,6 +69,22 @@ class ObservedHost(TestinfraHost):  # type: ignore[misc]
         if result.returncode != 0:
             raise NotObservedError(f"a probe on {self.name} failed: {result.stderr.strip()[-400:]}")
         return result.stdout
+
+    def application(self, script: str, stdin: str = "", seconds: float = TIMEOUT_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Runs the Python `script` as another program of the application would be, its web shop for instance: as the user celery, with the
+        host's environment file and the deployed code.
+
+        What it says and how it ends is for the check to judge: the learner's settings have a part in it. After `seconds` it ends with 124.
+        """
+        shell = f'set -a; . /etc/celery/celery.env; set +a; cd /opt/celery/current; exec timeout {seconds:g} /opt/celery/venv/bin/python -c "$0"'
+        line = ["docker", "exec", "--interactive", "--user", APPLICATION, self.container, "sh", "-c", shell, script]
+        try:
+            result = subprocess.run(line, input=stdin, capture_output=True, text=True, timeout=seconds + TIMEOUT_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise NotObservedError(f"host {self.name} did not answer within {seconds + TIMEOUT_SECONDS:g} s") from None
+        if result.returncode and any(words in result.stderr for words in _DOCKER_SAYS):
+            raise NotObservedError(f"host {self.name} cannot be reached: {result.stderr.strip()}")
+        return result
 
     def as_root(self, *command: str) -> str:
         """Output of `command` run as root. For faults alone. Raises NotObservedError where it fails."""

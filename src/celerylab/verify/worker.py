@@ -30,13 +30,15 @@ class Outcome:
 
 
 class WorkerClient:
-    """A Celery client of the stack, outside its hosts, with the worker's credentials."""
+    """A Celery client of the stack, outside its hosts, with the worker's credentials.
 
-    def __init__(self, stack: Stack) -> None:
+    Asks the stack's one broker and result store, or the pair of URLs that a module with more of them names.
+    """
+
+    def __init__(self, stack: Stack, broker_url: str | None = None, result_url: str | None = None) -> None:
         self._stack = stack
-        self.app = Celery(
-            "celerylab-observer", broker=stack.broker_url(), backend=stack.broker_url(kind="result_url"), set_as_current=False
-        )
+        broker, backend = broker_url or stack.broker_url(), result_url or stack.broker_url(kind="result_url")
+        self.app = Celery("celerylab-observer", broker=broker, backend=backend, set_as_current=False)
         self.app.conf.update(
             broker_connection_timeout=CONNECT_SECONDS,
             broker_connection_retry=False,
@@ -71,7 +73,7 @@ class WorkerClient:
 
     def send(self, task: str, *args: Any, **options: Any) -> AsyncResult:
         """Publishes the task called `task`; its result is followed with `outcome`. Raises BrokerUnreachableError."""
-        with _broker_errors():
+        with broker_errors():
             return self.app.send_task(task, args=args, **options)
 
     def outcome(self, task: AsyncResult, seconds: float, look: str = "") -> Outcome:
@@ -83,7 +85,7 @@ class WorkerClient:
 
         def ended() -> Outcome | None:
             nonlocal state
-            with _broker_errors():
+            with broker_errors():
                 meta = self.app.backend.get_task_meta(task.id)
             state = meta["status"]
             return Outcome(state, meta["result"], meta.get("traceback")) if state in READY_STATES else None
@@ -99,7 +101,7 @@ class WorkerClient:
 
     def _ask(self, question: str, **arguments: Any) -> dict[str, Any]:
         # A connection of its own each time: one from the pool may have died with a broker that a check stopped.
-        with _broker_errors(), self.app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+        with broker_errors(), self.app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_SECONDS)
             answer: dict[str, Any] | None = getattr(self.app.control.inspect(timeout=REPLY_SECONDS, connection=connection), question)(
                 **arguments
@@ -108,7 +110,8 @@ class WorkerClient:
 
 
 @contextmanager
-def _broker_errors() -> Iterator[None]:
+def broker_errors() -> Iterator[None]:
+    """What a broker's client raises inside the block becomes BrokerUnreachableError: an observation."""
     try:
         yield
     except (OperationalError, RedisError, AMQPError, ConnectionError) as error:
