@@ -11,7 +11,7 @@ from workers import LONGEST_SECONDS, READY_SECONDS, REDIS_WORKERS, unit
 from celerylab.verify.brokers import abandon_message, redis_client, redis_holds, redis_info, redis_length
 from celerylab.verify.callers import Refused, Sent, call, publish
 from celerylab.verify.expect import expect, wait_for
-from celerylab.verify.faults import process_killed, started_afterwards, unit_stopped
+from celerylab.verify.faults import process_frozen, process_killed, started_afterwards, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.plugin import objective
@@ -24,7 +24,8 @@ EVERYSEC_SECONDS = 2  # appendfsync everysec may lose the last second; the objec
 MEGABYTE = 2**20
 LIMITS = range(32 * MEGABYTE, 100 * MEGABYTE + 1)
 RESCUED_SECONDS = 15
-SOCKET_TIMEOUTS = (0, 30)
+LONGEST_SOCKET_TIMEOUT = 5
+HANGING_SECONDS = 20  # a caller with such a timeout has given up long before, on a busy machine as well
 LOOK_CONF = "celerylab shell 04 node-1 -- cat /etc/redis/local.conf"
 LOOK_WORKER = "celerylab logs 04 -u celery@redis_redis"
 LOOK_BOTH = "celerylab shell 04 node-1 -- journalctl -u celery@redis_redis -u celery@spare -n 40"
@@ -164,12 +165,27 @@ def test_workers_transport_options_fit(worker: WorkerClient) -> None:
         options: dict[str, Any] = stats["broker"]["transport_options"]
         visibility, timeout = options.get("visibility_timeout", 3600), options.get("socket_timeout")
         expect(
-            visibility > LONGEST_SECONDS and timeout is not None and SOCKET_TIMEOUTS[0] < timeout <= SOCKET_TIMEOUTS[1],
+            visibility > LONGEST_SECONDS and timeout is not None and 0 < timeout <= LONGEST_SOCKET_TIMEOUT,
             observed=f"{name} has visibility_timeout {visibility} and socket_timeout {timeout}",
-            expected=f"a visibility_timeout above {LONGEST_SECONDS}, and a socket_timeout of at most {SOCKET_TIMEOUTS[1]}",
+            expected=f"a visibility_timeout above {LONGEST_SECONDS}, and a socket_timeout of at most {LONGEST_SOCKET_TIMEOUT}",
             look="celerylab shell 04 node-1 -- cat /opt/celery/current/settings/redis_redis.py",
             visibility_timeout=visibility,
+            socket_timeout=timeout or 0,
         )
+
+
+@objective("04.5")
+def test_a_sender_gives_up_on_a_redis_that_does_not_answer(node: ObservedHost, worker: WorkerClient, stack: Stack) -> None:
+    _published(node, [["somebody hears"]], LOOK_WORKER, "celerylab_probe.echo")  # positive control: while Redis answers, all is well
+    with process_frozen(node, node.main_pid(stack.broker.unit)):
+        answer = publish(node, SETTINGS, "celerylab_probe.echo", [["nobody hears"]], LOOK_WORKER, HANGING_SECONDS, retry=False)
+    expect(
+        isinstance(answer, Refused),
+        observed=f"a sender's message was taken by a Redis that stood still: {answer}",
+        expected="an error for the sender, after its socket_timeout",
+        look="celerylab shell 04 node-1 -- cat /opt/celery/current/settings/redis_redis.py",
+    )
+    _both_ready(worker)
 
 
 @objective("04.5")

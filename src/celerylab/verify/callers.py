@@ -20,7 +20,7 @@ app = Celery("caller", set_as_current=False)
 app.config_from_object(request["settings"])
 started = time.monotonic()
 try:
-    sent = [app.send_task(request["task"], arguments).id for arguments in request["calls"]]
+    sent = [app.send_task(request["task"], arguments, retry=request["retry"]).id for arguments in request["calls"]]
 except Exception as error:
     print(json.dumps({"error": f"{type(error).__name__}: {error}", "seconds": time.monotonic() - started}))
 else:
@@ -75,9 +75,14 @@ class Call:
     state_for_another_client: str
 
 
-def publish(host: ObservedHost, settings: str, task: str, calls: list[list[Any]], look: str = "", seconds: float = 20) -> Sent | Refused:
-    """Sends `task` once for each list of arguments in `calls`, by a caller that `settings` (a module's name) configures."""
-    request = {"settings": settings, "task": task, "calls": calls}
+def publish(
+    host: ObservedHost, settings: str, task: str, calls: list[list[Any]], look: str = "", seconds: float = 20, retry: bool = True
+) -> Sent | Refused:
+    """Sends `task` once for each list of arguments in `calls`, by a caller that `settings` (a module's name) configures.
+
+    `retry` is Celery's own retrying of a publication that failed. A caller that has not ended after `seconds` fails the check.
+    """
+    request = {"settings": settings, "task": task, "calls": calls, "retry": retry}
     answer = _json(host.application(_PUBLISH, json.dumps(request), seconds), settings, look)
     return Refused(answer["error"], answer["seconds"]) if "error" in answer else Sent(answer["sent"], answer["queue"])
 

@@ -16,6 +16,6 @@ broker_transport_options = {
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
     # A server that does not answer is an error after this time, for workers and for those who send.
-    "socket_timeout": 10,  # seconds
-    "socket_connect_timeout": 5,
+    "socket_timeout": 3,  # seconds
+    "socket_connect_timeout": 3,
 }
