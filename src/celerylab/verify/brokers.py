@@ -101,7 +101,8 @@ def abandon_message(url: str, queue: str, task: str, arguments: list[Any]) -> No
     """Leaves in Redis what a worker leaves that took a message from `queue` and died long ago, without acknowledging it.
 
     The message is among kombu's unacknowledged ones with a time before every visibility timeout: a worker that looks for such messages gives
-    it back to the queue. Raises BrokerUnreachableError.
+    it back to the queue. A lock that a search held while a fault stopped Redis, and that would keep all others out for five minutes, is taken
+    away: the fault is the check's, so its traces are. Raises BrokerUnreachableError.
     """
     aside = f"observer-{uuid.uuid4().hex}"
     with broker_errors(), redis_client(url) as client:
@@ -111,4 +112,4 @@ def abandon_message(url: str, queue: str, task: str, arguments: list[Any]) -> No
         tag = message["properties"]["delivery_tag"]
         with client.pipeline() as pipe:
             pipe.zadd("unacked_index", {tag: 1}).hset("unacked", tag, json.dumps([message, "", queue]))
-            pipe.delete(f"_kombu.binding.{aside}").execute()
+            pipe.delete(f"_kombu.binding.{aside}", "unacked_mutex").execute()
