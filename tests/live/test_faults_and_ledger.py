@@ -12,7 +12,7 @@ import pytest
 from celerylab.ledger.server import Store
 from celerylab.verify.control import control_problem
 from celerylab.verify.expect import NotObservedError, wait_for
-from celerylab.verify.faults import process_killed, unit_stopped
+from celerylab.verify.faults import process_frozen, process_killed, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
@@ -47,6 +47,13 @@ def test_a_killed_process_is_gone_and_its_unit_runs_afterwards(node: ObservedHos
     with process_killed(node, before, WORKER_UNIT):
         assert node.run("kill -0 %s", str(before)).rc != 0  # it bites
     wait_for(lambda: node.main_pid(WORKER_UNIT) not in (0, before), 15, expected="a new main process")  # it heals
+
+
+def test_a_frozen_process_keeps_its_connections_and_goes_on_afterwards(node: ObservedHost) -> None:
+    pid = node.main_pid("redis-server.service")
+    with process_frozen(node, pid):
+        assert node.check_output("ps -o stat= -p %s", str(pid)).startswith("T")  # it bites
+    assert not node.check_output("ps -o stat= -p %s", str(pid)).startswith("T")  # it heals
 
 
 def test_the_observer_has_no_privilege(node: ObservedHost) -> None:

@@ -141,3 +141,25 @@ def test_a_folder_that_disagrees_with_its_module_is_refused(project: Path) -> No
     (project / "modules/02-first-application").rename(project / "modules/02-second-application")
     with pytest.raises(InputError, match="id and slug say 02-first-application"):
         planned(project)
+
+
+def test_a_module_may_run_more_services_than_its_broker(project: Path) -> None:
+    plan = make_plan(project, "04", {"lab": "solution"})
+    assert {host.name: [role.name for role in host.roles] for host in plan.hosts} == {
+        "node-1": ["base", "redis", "celery_app", "celery_worker"],
+        "queue-1": ["base", "rabbitmq"],
+        "store-1": ["base", "redis", "postgresql"],
+    }
+    assert plan.broker_host == "node-1"
+    assert {plan.endpoint_port(name) for name in ("broker", "results")} == {6379}
+    assert (plan.endpoint_port("rabbitmq"), plan.endpoint_port("database")) == (5672, 5432)
+    assert {"broker_password", "database_password", "erlang_cookie"} <= set(plan.secret_names)
+    secrets = {(host.name, role.name): role.secrets for host in plan.hosts for role in host.roles}
+    assert secrets["queue-1", "rabbitmq"] == ("broker_password", "erlang_cookie")
+    assert secrets["store-1", "postgresql"] == ("database_password",)
+
+
+def test_a_service_that_no_host_runs_brings_no_variables_and_no_secrets(project: Path) -> None:
+    plan = planned(project)
+    assert not [name for name in plan.variables if name.startswith("rabbitmq_")]
+    assert "erlang_cookie" not in plan.secret_names

@@ -95,16 +95,23 @@ class Plan:
         """Name of the host that runs the broker."""
         return next(f"{name}-1" for name, group in self.groups.items() if self.broker.role in group.roles)
 
+    @cached_property
+    def used_services(self) -> list[Service]:
+        """The chosen broker, and every other service that a group of the module runs."""
+        roles = {role for group in self.groups.values() for role in group.roles}
+        return [service for service in (self.services.redis, self.services.rabbitmq) if service.role in roles]
+
     @property
     def secret_names(self) -> list[str]:
         """Every secret the stack generates; the ledger's token is always one."""
-        return sorted({*self.environment.secrets, *self.module.secrets, *self.broker.secrets, "ledger_token"})
+        services = [name for service in self.used_services for name in service.secrets]
+        return sorted({*self.environment.secrets, *self.module.secrets, *services, "ledger_token"})
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """Values for roles' variables, as the rung, the broker, the module and the lab say them; later ones win, and maps merge."""
+        """Values for roles' variables, as the rung, its services, the module and the lab say them; later ones win, and maps merge."""
         own = read_yaml(self.lab.folder / "vars.yaml").data if (self.lab.folder / "vars.yaml").is_file() else {}
-        return reduce(deep_merge, [self.environment.vars, self.broker.vars, self.module.vars, own])
+        return reduce(deep_merge, [self.environment.vars, *(service.vars for service in self.used_services), self.module.vars, own])
 
     @property
     def broker_facts(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who may talk to a broker: tries URLs from a host of the lab, or from here through the gateway."""
+"""Who may talk to a broker or a database: tries URLs from a host of the lab, or from here through the gateway."""
 
 import json
 import subprocess
@@ -23,9 +23,15 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+try:
+    from psycopg import Error as DatabaseError, connect
+except ImportError:  # where no URL is PostgreSQL's, nobody needs its driver
+    class DatabaseError(Exception): pass
 
 def attempt(url, authority):
-    if url.startswith("redis"):
+    if url.startswith("postgresql"):
+        connect(url, connect_timeout=3).close()
+    elif url.startswith("redis"):
         tls = {"ssl_ca_certs": authority} if url.startswith("rediss:") else {}
         with Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0), **tls) as client:
             client.ping()
@@ -38,7 +44,7 @@ asked = json.load(sys.stdin)
 for url in asked["urls"]:
     try:
         attempt(url, asked["authority"])
-    except (RedisError, AMQPError, OSError) as error:
+    except (RedisError, AMQPError, DatabaseError, OSError) as error:
         print(json.dumps(f"refused: {type(error).__name__}: {error}"))
     else:
         print(json.dumps("accepted"))

@@ -1,5 +1,6 @@
 """Failures on purpose. Each is a context manager that is undone on any exit, and each has a test that it bites and that it heals."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,13 +10,22 @@ _REDIRECT = "celerylab_redirect"
 
 
 @contextmanager
-def unit_stopped(host: ObservedHost, unit: str) -> Iterator[None]:
-    """The systemd unit `unit` is stopped inside the block, and started again after it."""
-    host.as_root("systemctl", "stop", unit)
+def unit_stopped(host: ObservedHost, *units: str) -> Iterator[None]:
+    """The systemd `units` are stopped inside the block, and started again after it."""
+    host.as_root("systemctl", "stop", *units)
     try:
         yield
     finally:
-        host.as_root("systemctl", "start", unit)
+        host.as_root("systemctl", "start", *units)
+
+
+@contextmanager
+def started_afterwards(host: ObservedHost, *units: str) -> Iterator[None]:
+    """Whatever a fault inside the block does to `units`, they are started after it."""
+    try:
+        yield
+    finally:
+        host.as_root("systemctl", "start", *units)
 
 
 @contextmanager
@@ -44,6 +54,33 @@ def connections_redirected(host: ObservedHost, account: str, port: int, to: int)
         yield
     finally:
         host.as_root("nft", "delete", "table", "inet", _REDIRECT)
+
+
+@contextmanager
+def process_frozen(host: ObservedHost, pid: int) -> Iterator[None]:
+    """Process `pid` is stopped by SIGSTOP inside the block: its connections stay open, and nobody answers on them. Then it goes on."""
+    host.as_root("kill", "-STOP", str(pid))
+    try:
+        yield
+    finally:
+        host.as_root("kill", "-CONT", str(pid))
+
+
+@contextmanager
+def rabbitmq_setting(host: ObservedHost, name: str, value: int) -> Iterator[None]:
+    """RabbitMQ's own setting `name` (of its application `rabbit`) is `value` inside the block, for what begins there, such as a channel."""
+    before = _erlang(host, f"{{ok, Value}} = application:get_env(rabbit, {name}), Value.").removeprefix("{ok, ").removesuffix("}")
+    _erlang(host, f"application:set_env(rabbit, {name}, {value}).")
+    try:
+        yield
+    finally:
+        _erlang(host, f"application:set_env(rabbit, {name}, {before}).")
+
+
+def _erlang(host: ObservedHost, expression: str) -> str:
+    """What RabbitMQ's node answers to an Erlang expression. erl_call takes milliseconds where rabbitmqctl takes a second."""
+    call = f"echo {shlex.quote(expression)} | HOME=/var/lib/rabbitmq erl_call -sname rabbit@localhost -e"
+    return host.as_root("sh", "-c", call).strip()
 
 
 def restart_unit(host: ObservedHost, unit: str) -> None:

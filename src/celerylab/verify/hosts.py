@@ -11,6 +11,8 @@ from testinfra.host import Host as TestinfraHost
 from celerylab.verify.expect import NotObservedError
 
 OBSERVER = "observer"
+APPLICATION = "celery"  # the account of role celery_app, and its
+ENVIRONMENT = "/opt/celery/venv"  # virtual environment
 TIMEOUT_SECONDS = 30
 # How Docker itself, not the command, says that a command could not be run.
 _DOCKER_SAYS = ("Error response from daemon", "Error: No such container", "Cannot connect to the Docker daemon", "OCI runtime exec failed")
@@ -69,7 +71,7 @@ class ObservedHost(TestinfraHost):  # type: ignore[misc]
             "--user",
             OBSERVER,
             self.container,
-            "/opt/celery/venv/bin/python",
+            f"{ENVIRONMENT}/bin/python",
             "-c",
             script,
             *arguments,
@@ -79,27 +81,21 @@ class ObservedHost(TestinfraHost):  # type: ignore[misc]
             raise NotObservedError(f"a probe on {self.name} failed: {result.stderr.strip()[-400:]}")
         return result.stdout
 
-    def as_application(self, *command: str) -> Ran:
-        """Runs `command` as who operates the application would: with the worker's account, folder, environment file and virtual environment.
+    def as_application(self, *command: str, stdin: str = "", seconds: float = TIMEOUT_SECONDS) -> Ran:
+        """Runs `command` as another program of the application would be, its web shop or its operator for instance: as the user celery, with the
+        host's environment file, the deployed code and its virtual environment.
 
-        For commands that the application itself brings; a check that only looks uses `run`, as the observer.
+        What it says and how it ends is for the check to judge: the learner's settings have a part in it. After `seconds` it ends with 124.
+        A check that only looks uses `run`, as the observer.
         """
-        properties = [f"--property={line}" for line in ("EnvironmentFile=/etc/celery/celery.env", f"RuntimeMaxSec={TIMEOUT_SECONDS}")]
-        words = ["--quiet", "--pipe", "--wait", "--collect", "--uid=celery", "--working-directory=/opt/celery/current", *properties]
-        line = [
-            "docker",
-            "exec",
-            self.container,
-            "systemd-run",
-            *words,
-            "--setenv=PATH=/opt/celery/venv/bin:/usr/bin:/bin",
-            "env",
-            *command,
-        ]
+        shell = (
+            f'set -a; . /etc/celery/celery.env; set +a; PATH={ENVIRONMENT}/bin:$PATH; cd /opt/celery/current; exec timeout {seconds:g} "$@"'
+        )
+        line = ["docker", "exec", "--interactive", "--user", APPLICATION, self.container, "sh", "-c", shell, "sh", *command]
         try:
-            result = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT_SECONDS + 10, check=False)
+            result = subprocess.run(line, input=stdin, capture_output=True, text=True, timeout=seconds + TIMEOUT_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise NotObservedError(f"host {self.name} did not answer `{shlex.join(command)}`") from None
+            raise NotObservedError(f"host {self.name} did not answer within {seconds + TIMEOUT_SECONDS:g} s") from None
         if result.returncode and any(words in result.stderr for words in _DOCKER_SAYS):
             raise NotObservedError(f"host {self.name} cannot be reached: {result.stderr.strip()}")
         return Ran(result.returncode, result.stdout, result.stderr)

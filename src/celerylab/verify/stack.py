@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from celerylab.paths import project_root
+from celerylab.paths import cache_dir, project_root
 from celerylab.topology.environment import Service, Services
 from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.source import load_model
+from celerylab.verify.expect import NotObservedError
 
 TLS_SCHEMES = re.compile(r"^(redis|amqp)://")  # rpc:// has no connection of its own
 
@@ -64,10 +65,13 @@ class Stack:
         return str(self.settings.get("broker", "redis"))
 
     @cached_property
+    def _services(self) -> Services:
+        return load_model(project_root() / "environments" / "services.yaml", Services)
+
+    @cached_property
     def broker(self) -> Service:
         """That broker's port, unit and URLs."""
-        services = load_model(project_root() / "environments" / "services.yaml", Services)
-        return services.named(self.broker_name)
+        return self._services.named(self.broker_name)
 
     def broker_url(self, address: str | None = None, kind: str = "broker_url", tls: bool = False) -> str:
         """URL of the broker (or `kind` result_url) with the worker's credentials; through the gateway unless `address` (host:port) says else.
@@ -78,6 +82,22 @@ class Stack:
         address = address or self.endpoint("broker-tls" if tls else "broker")
         url = template.format(address=address, password=self.secrets["broker_password"])
         return TLS_SCHEMES.sub(r"\1s://", url) if tls else url
+
+    def service_url(self, service: str, endpoint: str, kind: str = "broker_url") -> str:
+        """URL of the `service` (redis, rabbitmq) behind a gateway's `endpoint`, for a module that runs more than its one broker."""
+        template: str = getattr(self._services.named(service), kind)
+        return template.format(address=self.endpoint(endpoint), password=self.secrets["broker_password"])
+
+    def lab_file(self, path: str) -> str | None:
+        """Text of a file of the lab as it was deployed, such as a measurement that the learner wrote down; None where there is none.
+
+        Raises NotObservedError where this machine no longer has what was deployed.
+        """
+        deployed: Path = cache_dir() / "labs" / self.outputs["lab"]["digest"][:16]
+        if not deployed.is_dir():
+            raise NotObservedError("the lab that was deployed is no longer in the cache; run `celerylab up` again")
+        file = deployed / path
+        return file.read_text(encoding="utf-8") if file.is_file() else None
 
     @classmethod
     def read(cls, path: Path) -> "Stack":

@@ -31,15 +31,18 @@ class Outcome:
 
 
 class WorkerClient:
-    """A Celery client of the stack, outside its hosts, with the worker's credentials; `access` says how it speaks to broker and worker."""
+    """A Celery client of the stack, outside its hosts, with the worker's credentials; `access` says how it speaks to broker and worker.
 
-    def __init__(self, stack: Stack, access: Access = PLAIN) -> None:
+    Asks the stack's one broker and result store, or the pair of URLs that a module with more of them names.
+    """
+
+    def __init__(self, stack: Stack, access: Access = PLAIN, broker_url: str | None = None, result_url: str | None = None) -> None:
         self._stack, self.access = stack, access
         tls = access.authority is not None
         self.app = Celery(
             "celerylab-observer",
-            broker=stack.broker_url(tls=tls),
-            backend=stack.broker_url(kind="result_url", tls=tls),
+            broker=broker_url or stack.broker_url(tls=tls),
+            backend=result_url or stack.broker_url(kind="result_url", tls=tls),
             set_as_current=False,
         )
         self.app.conf.update(access.settings(stack.broker_name))
@@ -90,12 +93,12 @@ class WorkerClient:
 
     def send(self, task: str, *args: Any, **options: Any) -> AsyncResult:
         """Publishes the task called `task`; its result is followed with `outcome`. Raises BrokerUnreachableError."""
-        with _broker_errors():
+        with broker_errors():
             return self.app.send_task(task, args=args, **options)
 
     def state(self, task: AsyncResult) -> str:
         """The task's state as the backend knows it now. Raises BrokerUnreachableError."""
-        with _broker_errors():
+        with broker_errors():
             return str(self.app.backend.get_task_meta(task.id)["status"])
 
     def outcome(self, task: AsyncResult, seconds: float, look: str = "") -> Outcome:
@@ -107,7 +110,7 @@ class WorkerClient:
 
         def ended() -> Outcome | None:
             nonlocal state
-            with _broker_errors():
+            with broker_errors():
                 meta = self.app.backend.get_task_meta(task.id)
             state = meta["status"]
             return Outcome(state, meta["result"], meta.get("traceback")) if state in READY_STATES else None
@@ -123,7 +126,7 @@ class WorkerClient:
 
     def _ask(self, question: str, *items: str, **arguments: Any) -> dict[str, Any]:
         # A connection of its own each time: one from the pool may have died with a broker that a check stopped.
-        with _broker_errors(), self.app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+        with broker_errors(), self.app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_SECONDS)
             answer: dict[str, Any] | None = getattr(self.app.control.inspect(timeout=REPLY_SECONDS, connection=connection), question)(
                 *items, **arguments
@@ -132,7 +135,8 @@ class WorkerClient:
 
 
 @contextmanager
-def _broker_errors() -> Iterator[None]:
+def broker_errors() -> Iterator[None]:
+    """What a broker's client raises inside the block becomes BrokerUnreachableError: an observation."""
     try:
         yield
     except (OperationalError, RedisError, AMQPError, ConnectionError) as error:

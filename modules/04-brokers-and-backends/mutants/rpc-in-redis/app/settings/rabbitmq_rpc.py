@@ -1,0 +1,10 @@
+"""Broker RabbitMQ, results in the caller's own queue."""
+
+import os
+
+from settings.common import *  # noqa: F403
+
+broker_url = os.environ["LAB_RABBITMQ_URL"]
+result_backend = os.environ["LAB_STORE_URL"]
+# A queue of its own: a worker of another pair would store the result elsewhere.
+task_default_queue = "rabbitmq_rpc"

@@ -1,0 +1,11 @@
+"""Broker RabbitMQ, results in PostgreSQL."""
+
+import os
+
+from settings.common import *  # noqa: F403
+
+broker_url = os.environ["LAB_RABBITMQ_URL"]
+# Tables celery_taskmeta and celery_tasksetmeta on store-1; Celery makes them.
+result_backend = os.environ["LAB_POSTGRESQL_URL"]
+# A queue of its own: a worker of another pair would store the result elsewhere.
+task_default_queue = "rabbitmq_postgresql"

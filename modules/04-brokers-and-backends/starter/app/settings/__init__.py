@@ -1,0 +1,1 @@
+"""Settings of the shop's workers: one module for each pair of broker and result backend."""
