@@ -36,6 +36,6 @@ def results_url(stack: Stack) -> str:
 @pytest.fixture(scope="session")
 def rabbitmq_workers(stack: Stack, rabbitmq_url: str) -> Iterator[WorkerClient]:
     """A client that asks the workers on RabbitMQ; the fixture `worker` asks those on Redis."""
-    client = WorkerClient(stack, rabbitmq_url, "rpc://")
+    client = WorkerClient(stack, broker_url=rabbitmq_url, result_url="rpc://")
     yield client
     client.close()

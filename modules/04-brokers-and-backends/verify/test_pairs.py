@@ -9,12 +9,12 @@ import pytest
 from celery.states import PENDING, SUCCESS
 from workers import READY_SECONDS
 
-from celerylab.verify.brokers import redis_holds
 from celerylab.verify.callers import call, round_trips
 from celerylab.verify.credentials import ACCEPTED, try_urls
 from celerylab.verify.expect import NotObservedError, expect, wait_for
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.plugin import objective
+from celerylab.verify.redis_server import redis_holds
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 

@@ -8,13 +8,13 @@ from amqp.exceptions import PreconditionFailed
 from kombu import Connection
 from workers import LONGEST_SECONDS, RABBITMQ_WORKERS, READY_SECONDS, unit
 
-from celerylab.verify.brokers import QueueState, rabbitmq_purge, rabbitmq_queue
 from celerylab.verify.callers import Sent, publish
 from celerylab.verify.expect import NotObservedError, expect, wait_for
 from celerylab.verify.faults import rabbitmq_setting, restart_unit, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.plugin import objective
+from celerylab.verify.rabbitmq import QueueState, RabbitClient
 from celerylab.verify.worker import WorkerClient, broker_errors
 
 PAIR = "rabbitmq_redis"
@@ -35,7 +35,7 @@ def test_messages_that_wait_outlive_a_restart(
     key = f"04.2-{uuid.uuid4().hex}"
     with unit_stopped(node, *RABBITMQ_WORKERS):
         queue = _published(node, "celerylab_probe.mark", [], LOOK_QUEUES).queue
-        rabbitmq_purge(rabbitmq_url, queue)
+        RabbitClient(rabbitmq_url).purge(queue)
         _published(node, "celerylab_probe.mark", [[f"{key}-{number}", number] for number in range(MESSAGES)], LOOK_QUEUES)
         before = _queue(rabbitmq_url, queue)
         expect(
@@ -152,7 +152,7 @@ def _published(node: ObservedHost, task: str, calls: list[list[object]], look: s
 
 
 def _queue(url: str, name: str) -> QueueState:
-    return rabbitmq_queue(url, name) or QueueState(durable=False, messages=0, delivery_mode=None)
+    return RabbitClient(url).state(name) or QueueState(durable=False, messages=0, delivery_mode=None)
 
 
 def _restart(host: ObservedHost, url: str) -> None:
@@ -166,7 +166,9 @@ def _restart(host: ObservedHost, url: str) -> None:
         expected="RabbitMQ is up again",
         look=look,
     )
-    wait_for(lambda: rabbitmq_queue(url, "no-such-queue") is None, RESTART_SECONDS, expected="RabbitMQ lets clients in again", look=look)
+    wait_for(
+        lambda: RabbitClient(url).state("no-such-queue") is None, RESTART_SECONDS, expected="RabbitMQ lets clients in again", look=look
+    )
 
 
 def _ready(workers: WorkerClient) -> None:

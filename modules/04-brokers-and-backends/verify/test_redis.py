@@ -8,13 +8,13 @@ from typing import Any
 from redis.exceptions import OutOfMemoryError
 from workers import LONGEST_SECONDS, READY_SECONDS, REDIS_WORKERS, unit
 
-from celerylab.verify.brokers import abandon_message, redis_client, redis_holds, redis_info, redis_length
 from celerylab.verify.callers import Refused, Sent, call, publish
 from celerylab.verify.expect import expect, wait_for
 from celerylab.verify.faults import process_frozen, process_killed, started_afterwards, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.plugin import objective
+from celerylab.verify.redis_server import abandon_message, redis_client, redis_holds, redis_info, redis_length
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient, broker_errors
 

@@ -36,7 +36,7 @@ def stub(stack: Stack) -> HttpStub:
 @pytest.fixture(scope="session")
 def rabbit(stack: Stack) -> RabbitClient:
     """The broker's queues."""
-    return RabbitClient(stack)
+    return RabbitClient(stack.broker_url())
 
 
 @pytest.fixture

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from amqp.exceptions import AMQPError, NotFound
+from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from celerylab.verify.expect import BrokerUnreachableError
-from celerylab.verify.stack import Stack
 
 CONNECT_SECONDS = 5
 
@@ -45,11 +44,20 @@ class Message:
         return list(self.headers.get("x-death") or [])
 
 
-class RabbitClient:
-    """Looks into the queues of a stack's RabbitMQ. Every method raises BrokerUnreachableError where it does not answer."""
+@dataclass(frozen=True)
+class QueueState:
+    """A queue of RabbitMQ: whether it outlives a restart, how many messages are ready, and the delivery mode of the first one (2 is persistent)."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._url = stack.broker_url()
+    durable: bool
+    messages: int
+    delivery_mode: int | None
+
+
+class RabbitClient:
+    """Looks into the queues of the RabbitMQ at `url`. Every method raises BrokerUnreachableError where it does not answer."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
 
     def depth(self, queue: str) -> int | None:
         """Messages that wait in `queue`, without those a consumer holds; None where there is no such queue."""
@@ -58,6 +66,17 @@ class RabbitClient:
                 return int(channel.queue_declare(queue, passive=True).message_count)
             except NotFound:
                 return None
+
+    def state(self, queue: str) -> QueueState | None:
+        """What `queue` is like; None where there is none."""
+        with self._channel() as channel:
+            try:
+                messages = int(channel.queue_declare(queue, passive=True).message_count)
+            except NotFound:
+                return None
+            first = channel.basic_get(queue, no_ack=False)
+            mode = first.properties.get("delivery_mode") if first is not None else None
+        return QueueState(self._is_durable(queue), messages, mode)
 
     def messages(self, queue: str) -> list[Message]:
         """Every message that waits in `queue`; they stay there. Empty where there is no such queue.
@@ -78,6 +97,15 @@ class RabbitClient:
                 return int(channel.queue_purge(queue))
             except NotFound:
                 return 0
+
+    def _is_durable(self, queue: str) -> bool:
+        """RabbitMQ compares durability first when a queue that exists is declared again, and names what differs."""
+        with self._channel() as channel:
+            try:
+                channel.queue_declare(queue, durable=True, auto_delete=False)
+            except PreconditionFailed as error:
+                return "'durable'" not in str(error)
+        return True
 
     def _take(self, queue: str, unwanted: Callable[[Message], bool]) -> list[Message]:
         found: list[Message] = []

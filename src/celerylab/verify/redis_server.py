@@ -1,13 +1,10 @@
-"""Brokers as they see themselves: lengths, durability and memory, asked with the worker's credentials and never as an administrator."""
+"""Redis as it sees itself: lengths, keys and memory, asked with the worker's credentials and never as an administrator."""
 
 import json
 import uuid
-from dataclasses import dataclass
 from typing import Any, cast
 
-from amqp.exceptions import NotFound, PreconditionFailed
 from celery import Celery
-from kombu.connection import Connection
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -15,51 +12,6 @@ from redis.retry import Retry
 from celerylab.verify.worker import CONNECT_SECONDS, broker_errors
 
 DATABASES = 16  # Redis' own number of them
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """A queue of RabbitMQ: whether it outlives a restart, how many messages are ready, and the delivery mode of the first one (2 is persistent)."""
-
-    durable: bool
-    messages: int
-    delivery_mode: int | None
-
-
-def rabbitmq_queue(url: str, name: str) -> QueueState | None:
-    """The state of queue `name`; None where there is none. Raises BrokerUnreachableError."""
-    with broker_errors(), _connected(url) as connection:
-        channel = connection.channel()
-        try:
-            messages = channel.queue_declare(name, passive=True).message_count
-        except NotFound:
-            return None
-        first = channel.basic_get(name, no_ack=False)
-        if first is not None:
-            channel.basic_reject(first.delivery_tag, requeue=True)
-        return QueueState(_is_durable(connection, name), messages, first.properties.get("delivery_mode") if first is not None else None)
-
-
-def rabbitmq_purge(url: str, name: str) -> None:
-    """Empties queue `name`, where there is one. Raises BrokerUnreachableError."""
-    with broker_errors(), _connected(url) as connection:
-        try:
-            connection.channel().queue_purge(name)
-        except NotFound:
-            return
-
-
-def _connected(url: str) -> Any:  # kombu has types for some of its calls only
-    return Connection(url, connect_timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
-
-
-def _is_durable(connection: Any, name: str) -> bool:
-    """RabbitMQ compares durability first when a queue that exists is declared again, and names what differs."""
-    try:
-        connection.channel().queue_declare(name, durable=True, auto_delete=False)
-    except PreconditionFailed as error:
-        return "'durable'" not in str(error)
-    return True
 
 
 def redis_client(url: str, database: int | None = None) -> "Redis":
