@@ -45,9 +45,9 @@ class Answer:
     """A host whose application says `stdout` and ends with `code`."""
 
     def __init__(self, stdout: str, code: int = 0, stderr: str = "") -> None:
-        self.stdout, self.returncode, self.stderr = stdout, code, stderr
+        self.stdout, self.code, self.stderr = stdout, code, stderr
 
-    def application(self, *_: Any, **__: Any) -> "Answer":
+    def as_application(self, *_: Any, **__: Any) -> "Answer":
         return self
 
 

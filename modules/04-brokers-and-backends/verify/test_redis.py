@@ -9,7 +9,7 @@ from redis.exceptions import OutOfMemoryError
 from workers import LONGEST_SECONDS, READY_SECONDS, REDIS_WORKERS, unit
 
 from celerylab.verify.callers import Refused, Sent, call, publish
-from celerylab.verify.expect import expect, wait_for
+from celerylab.verify.expect import expect, lasting, wait_for
 from celerylab.verify.faults import process_frozen, process_killed, started_afterwards, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
@@ -46,7 +46,7 @@ def test_messages_that_wait_outlive_a_kill_of_redis(node: ObservedHost, stack: S
             expected=f"all {MESSAGES} (else their survival would mean nothing)",
             look=LOOK_CONF,
         )
-        time.sleep(EVERYSEC_SECONDS)
+        lasting(EVERYSEC_SECONDS, "appendfsync everysec writes to the disk once a second")
         with process_killed(node, node.main_pid(stack.broker.unit), stack.broker.unit):
             survived = _length_when_back(url, queue, node, stack)
         info = redis_info(url)

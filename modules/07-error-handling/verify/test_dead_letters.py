@@ -117,7 +117,7 @@ def _dead(shop: WorkerClient, rabbit: RabbitClient, failing: dict[str, AsyncResu
 def _expect_a_death(dead: list[Message], failing: dict[str, AsyncResult]) -> None:
     records = [(message.deaths[0]["queue"], message.deaths[0]["reason"]) if message.deaths else None for message in dead]
     expect(
-        all(record and record[0] == QUEUE and record[1] in REASONS for record in records),
+        records and all(record and record[0] == QUEUE and record[1] in REASONS for record in records),
         observed=f"x-death of the messages says {', '.join(str(record) for record in records)}",
         expected=f"that RabbitMQ moved them from {QUEUE}, because they were rejected: a copy that a task sends knows nothing of its death",
         look=LOOK,

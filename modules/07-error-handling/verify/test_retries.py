@@ -5,7 +5,7 @@ from statistics import mean, quantiles
 
 from celery.states import FAILURE, SUCCESS
 
-from celerylab.verify.expect import expect, wait_for
+from celerylab.verify.expect import expect, lasting, wait_for
 from celerylab.verify.http_stub import Behaviour, Call, HttpStub
 from celerylab.verify.plugin import objective
 from celerylab.verify.rabbitmq import RabbitClient
@@ -147,7 +147,7 @@ def _charge_all(shop: WorkerClient, stub: HttpStub, prefix: str, count: int) -> 
     tasks: dict[str, object] = {}
     started = time.monotonic()
     for number, key in enumerate(keys):
-        time.sleep(max(0.0, started + number / PER_SECOND - time.monotonic()))
+        lasting(max(0.0, started + number / PER_SECOND - time.monotonic()), "callers come one after the other, evenly")
         tasks[key] = shop.send(TASK, key, 700)
     return tasks
 

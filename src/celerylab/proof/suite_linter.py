@@ -42,7 +42,7 @@ def lint_text(text: str, path: Path) -> list[Finding]:
     for check in filter(_is_check, helpers.values()):
         statements = list(_statements(check, helpers))
         found += [Finding(path, line, rule, message) for rule, search in _IN_CHECKS.items() for line, message in search(check, statements)]
-    return sorted(found, key=lambda finding: finding.line)
+    return sorted(set(found), key=lambda finding: finding.line)
 
 
 Found = Iterator[tuple[int, str]]
@@ -53,7 +53,7 @@ def _no_assertion(check: ast.FunctionDef, statements: list[ast.AST]) -> Found:
         yield check.lineno, f"{check.name} says nothing about an observed value: use expect or wait_for"
     for node in statements:
         condition = _condition(node)
-        if isinstance(condition, ast.Constant):
+        if isinstance(condition, ast.Constant) and condition.value:
             yield condition.lineno, "a constant is no observation"
 
 
