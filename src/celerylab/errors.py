@@ -44,3 +44,9 @@ class BusyError(CelerylabError):
     """Another process holds the stack; `celerylab unlock` clears a lock whose owner is gone."""
 
     exit_code = 7
+
+
+class InterruptedRunError(CelerylabError):
+    """The user pressed Ctrl-C while Pulumi ran; the message says how to go on."""
+
+    exit_code = 130

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from celerylab.errors import BusyError, EngineError, InputError
+from celerylab.errors import BusyError, EngineError, InputError, InterruptedRunError
 from celerylab.shell_environment import shell_environment
 from celerylab.topology.names import Instance, project_name
 
@@ -105,7 +105,7 @@ class PulumiStack:
                 stdin=subprocess.DEVNULL if quiet else None,
             )
         except KeyboardInterrupt:
-            raise EngineError(f"interrupted; `pulumi {arguments[0]}` again goes on from here") from None
+            raise InterruptedRunError(f"interrupted; `pulumi {arguments[0]}` again goes on from here") from None
         if result.returncode != 0:
             said = f": {_error_of(result.stdout + result.stderr)}" if quiet else "; see above"
             raise EngineError(f"pulumi {arguments[0]} failed{said}")

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from celerylab.course.quiz import Quiz
+from celerylab.proof.record import Proof
 from celerylab.topology.environment import Environment, Services
 from celerylab.topology.module import CourseModule
 from celerylab.topology.variants import Mutant
@@ -15,6 +16,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "environment": Environment,
     "module": CourseModule,
     "mutant": Mutant,
+    "proof": Proof,
     "quiz": Quiz,
     "results": Results,
     "services": Services,

@@ -20,7 +20,7 @@ def shell_environment(environment: Mapping[str, str]) -> dict[str, str]:
     tools = [str(Path(sys.executable).parent), str(project_root() / ".tools" / "bin")]
     path = environment.get("PATH", os.defpath).split(os.pathsep)
     added = {
-        "PATH": os.pathsep.join([*(tool for tool in tools if tool not in path), *path]),
+        "PATH": os.pathsep.join([*tools, *(folder for folder in path if folder not in tools)]),
         "CELERYLAB_PROJECT": str(project_root()),
         # Nothing of ours is a plugin to download; without this the CLI looks for them at each run.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": environment.get("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from celerylab.verify.clock import clock_problem
 from celerylab.verify.results import ObjectiveResult, Results, Verdict
 from celerylab.verify.run import verify
 from celerylab.verify.stack import Stack
@@ -156,6 +157,24 @@ def test_a_run_that_was_cut_short_decides_nothing(run, suite: str, cause: str) -
     assert objectives["02.1"].verdict is Verdict.NOT_OBSERVED
     assert cause in objectives["02.1"].cause
     assert all(objective.verdict is not Verdict.PASS for objective in objectives.values())
+
+
+def test_a_clock_that_stands_still_decides_nothing(run) -> None:
+    frozen = "import time\ntime.monotonic = lambda: 1000.0\n"
+    body = "    import threading; threading.Event().wait(2.5)\n"
+    objectives = run(frozen + FIRST + body + SECOND)
+    assert {objective.verdict for objective in objectives.values()} == {Verdict.NOT_OBSERVED}
+    assert "the clock of the run did not keep time: 0.0 s passed there" in objectives["02.1"].cause
+
+
+def test_a_machine_that_slept_decides_nothing() -> None:
+    events = [
+        {"clock": {"monotonic": 5.0, "asleep": 0.0}, "heard": {"monotonic": 5.1, "asleep": 0.0}},
+        {"clock": {"monotonic": 9.0, "asleep": 0.0}, "heard": {"monotonic": 9.1, "asleep": 600.0}},
+    ]
+    assert clock_problem(events) == "the machine slept for 600 s during the run; verify again"
+    events[1]["heard"]["asleep"] = 0.5
+    assert clock_problem(events) is None
 
 
 def test_an_objective_that_does_not_apply_is_out_of_the_run(run) -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from celerylab.verify.expect import expect, wait_for
+from celerylab.verify.expect import expect, lasting, wait_for
 from celerylab.verify.faults import restart_unit, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.plugin import objective
@@ -10,7 +10,7 @@ from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WORKER_UNIT, WorkerClient
 
 ATTEMPT_SECONDS = 15  # by then a worker has tried to connect and said so, or has given up
-ALONE_SECONDS = 3  # and so much longer it stays without a broker: enough for one that gives up to end
+ALONE_SECONDS = 3
 READY_SECONDS = 30
 LOOK = "celerylab logs 02"
 
@@ -30,7 +30,7 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
             look=LOOK,
         )
         _await_first_attempt(node, started, since)
-        time.sleep(ALONE_SECONDS)
+        lasting(ALONE_SECONDS, "a worker that gives up needs so long to end")
     wait_for(
         worker.names,
         READY_SECONDS,

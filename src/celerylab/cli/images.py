@@ -5,15 +5,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from celerylab.cli.arguments import Json, folder_of
+from celerylab.cli.arguments import Json
 from celerylab.cli.console import out, print_json, step
 from celerylab.images.bake import bake as bake_image
 from celerylab.images.bake import missing
 from celerylab.images.inventory import baked_images, remove_image
-from celerylab.images.recipe import Recipe, recipes
-from celerylab.paths import project_root
-from celerylab.topology.module import load_module, module_folders
-from celerylab.topology.plan import Plan, make_plan
+from celerylab.images.wanted import wanted_images
 from celerylab.topology.units import format_bytes
 
 app = typer.Typer(help="Images of hosts: list, bake, prune.", no_args_is_help=True)
@@ -23,7 +20,7 @@ Modules = Annotated[list[str], typer.Argument(metavar="[MODULE]...", help="Modul
 @app.command("list")
 def list_images(json_: Json = False) -> None:
     """Lists the images on this machine, and whether the present roles still ask for them."""
-    wanted = {recipe.reference for _, recipe in _wanted([])}
+    wanted = {recipe.reference for _, recipe in wanted_images()}
     rows = [{**image, "current": image["reference"] in wanted} for image in baked_images()]
     if json_:
         print_json(rows)
@@ -40,7 +37,7 @@ def bake(modules: Modules = []) -> None:  # noqa: B006 (typer reads it once)
 
     Example: celerylab images bake 02
     """
-    todo = _wanted(modules)
+    todo = wanted_images(modules)
     for plan, recipe in todo:
         if missing([recipe]):
             with step(f"baking {recipe.name}") as baking:
@@ -51,27 +48,10 @@ def bake(modules: Modules = []) -> None:  # noqa: B006 (typer reads it once)
 @app.command()
 def prune(json_: Json = False) -> None:
     """Removes images of ours that the present roles do not ask for any more; those in use stay."""
-    wanted = {recipe.reference for _, recipe in _wanted([])}
+    wanted = {recipe.reference for _, recipe in wanted_images()}
     removed = [image for image in baked_images() if image["reference"] not in wanted and remove_image(image["reference"])]
     freed: Any = sum(image["bytes"] for image in removed)
     if json_:
         print_json({"removed": [image["reference"] for image in removed]})
     else:
         out.print(f"removed {len(removed)} images (together up to {format_bytes(freed)}; layers that others share stay)")
-
-
-def _wanted(modules: list[str]) -> list[tuple[Plan, Recipe]]:
-    root = project_root()
-    found: dict[str, tuple[Plan, Recipe]] = {}
-    for module in modules or module_folders(root):
-        for configuration in _configurations(module):
-            plan = make_plan(root, module, {"lab": "starter", **configuration})
-            for recipe in recipes(plan):
-                found.setdefault(recipe.reference, (plan, recipe))
-    return list(found.values())
-
-
-def _configurations(module: str) -> list[dict[str, str]]:
-    """The module's default settings, and each other broker."""
-    broker = load_module(folder_of(module)).settings.get("broker")
-    return [{"broker": choice} for choice in broker.choices] if broker else [{}]

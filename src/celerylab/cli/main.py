@@ -2,10 +2,10 @@
 
 import sys
 
-import click
 import typer
+from typer.exceptions import TyperException
 
-from celerylab.cli import course, images, machine, observe, quiz, stack, status
+from celerylab.cli import course, grade, images, machine, observe, prove, quiz, stack, status, watch
 from celerylab.cli.console import err
 from celerylab.errors import CelerylabError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (course, quiz, stack, status, observe, machine):
+for commands in (course, quiz, stack, status, observe, watch, prove, grade, machine):
     commands.register(app)
 app.add_typer(images.app, name="images")
 
@@ -27,13 +27,12 @@ def main() -> None:
     """Runs the command line and exits."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
+    except (CelerylabError, TyperException) as error:
+        message = error.format_message() if isinstance(error, TyperException) else str(error)
+        if message:  # none where no command was named, and the help has been shown
+            err.print("error:", style="bold red", end=" ")
+            err.print(message, markup=False)
         sys.exit(error.exit_code)
-    except CelerylabError as error:
-        err.print("error:", style="bold red", end=" ")
-        err.print(str(error), markup=False)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         err.print("interrupted")
         sys.exit(INTERRUPTED)

@@ -40,7 +40,7 @@ def up(
     Example: celerylab up 02 --set broker=rabbitmq
     """
     target = stack_of(module, stack)
-    wanted = _parsed(settings)
+    wanted = parsed_settings(settings)
     if lab is not None:
         wanted["lab"] = lab
     engine()
@@ -112,7 +112,8 @@ def _configured(target: PulumiStack) -> dict[str, str]:
     return configured
 
 
-def _parsed(settings: list[str]) -> dict[str, str]:
+def parsed_settings(settings: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` arguments as a map. Raises InputError for one that is not so."""
     parsed = {}
     for setting in settings:
         name, separator, value = setting.partition("=")

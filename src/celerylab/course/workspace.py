@@ -7,6 +7,7 @@ from pathlib import Path
 from celerylab.errors import EngineError, InputError
 from celerylab.topology.lab import overlay
 
+FIRST_COMMIT = "starter of module "
 _IDENTITY = ["-c", "user.name=celerylab", "-c", "user.email=celerylab@localhost", "-c", "commit.gpgsign=false"]
 
 
@@ -21,8 +22,8 @@ def start_lab(module: Path) -> Path:
     try:
         overlay(module / "starter", building)
         (building / ".gitignore").write_text("__pycache__/\n", encoding="utf-8")
-        _git(building, "init", "--quiet", "--initial-branch=main")
-        commit_lab(building, "starter")
+        git(building, "init", "--quiet", "--initial-branch=main")
+        commit_lab(building, f"{FIRST_COMMIT}{module.name[:2]}")
         building.rename(lab)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -32,11 +33,11 @@ def start_lab(module: Path) -> Path:
 def commit_lab(lab: Path, message: str) -> str:
     """Commits whatever changed in `lab`; returns the commit it is at. A lab that is no repository becomes one."""
     if not (lab / ".git").is_dir():
-        _git(lab, "init", "--quiet", "--initial-branch=main")
-    _git(lab, "add", "--all")
-    if _git(lab, "status", "--porcelain"):
-        _git(lab, *_IDENTITY, "commit", "--quiet", "--no-verify", "--message", message)
-    return _git(lab, "rev-parse", "--short", "HEAD").strip()
+        git(lab, "init", "--quiet", "--initial-branch=main")
+    git(lab, "add", "--all")
+    if git(lab, "status", "--porcelain"):
+        git(lab, *_IDENTITY, "commit", "--quiet", "--no-verify", "--message", message)
+    return git(lab, "rev-parse", "--short", "HEAD").strip()
 
 
 def reset_lab(module: Path) -> str:
@@ -53,7 +54,8 @@ def reset_lab(module: Path) -> str:
     return old
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
+    """Output of a git command in `folder`. Raises EngineError with what git said."""
     try:
         result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -60,6 +60,16 @@ def stack_settings(module: CourseModule, configuration: Mapping[str, str]) -> St
     return StackSettings(configuration.get("lab"), int(hours), owner, _ports(configuration.get("ports", "")), values)
 
 
+def every_choice(module: CourseModule) -> list[dict[str, str | int]]:
+    """The defaults (as nothing set), then every other value of each setting, one at a time; of a number, its bounds."""
+    found: list[dict[str, str | int]] = [{}]
+    for name, setting in module.settings.items():
+        bounds = [value for value in (setting.minimum, setting.maximum) if value is not None]
+        values: list[str | int] = [*setting.choices, *bounds]
+        found += [{name: value} for value in values if value != setting.default]
+    return found
+
+
 def _ports(text: str) -> dict[str, int]:
     ports: dict[str, int] = {}
     for part in filter(None, text.split(",")):

@@ -61,3 +61,10 @@ def wait_for(
             seen = observed() if callable(observed) else observed
             raise NotAsExpectedError(f"{seen} within {seconds:g} s{unreachable}", expected, look, evidence)
         time.sleep(every)
+
+
+def lasting(seconds: float, why: str) -> None:
+    """Lets a fault last `seconds`; `why`, for whoever reads the check, says what needs that long. Never for waiting until something holds."""
+    if not why:
+        raise ValueError("say what needs that long")
+    time.sleep(seconds)

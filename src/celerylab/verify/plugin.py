@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from celerylab.verify.clock import clock_now
 from celerylab.verify.control import control_problem
 from celerylab.verify.evidence import collect_evidence
 from celerylab.verify.expect import BrokerUnreachableError, NotAsExpectedError, NotObservedError
@@ -76,7 +77,7 @@ class Judge:
         ]
         config.hook.pytest_deselected(items=[item for item in items if item not in applicable])
         items[:] = sorted(applicable, key=lambda item: order.index(self._objective_id(item)))
-        self._write(event="collected", checks=[[self._objective_id(item), item.name] for item in items])
+        self._write(event="collected", clock=clock_now(), checks=[[self._objective_id(item), item.name] for item in items])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -111,7 +112,7 @@ class Judge:
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """The line without which the run was cut short."""
-        self._write(event="finished", exitstatus=int(exitstatus))
+        self._write(event="finished", clock=clock_now(), exitstatus=int(exitstatus))
 
     def _judge(self, phase: str, error: BaseException) -> dict[str, Any]:
         failure: dict[str, Any] | None = None

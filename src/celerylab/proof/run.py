@@ -1,0 +1,65 @@
+"""Deploys the variants of a module, one fresh stack each, and judges what its suite says of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from celerylab.errors import CelerylabError, InterruptedRunError
+from celerylab.proof.contract import Variant, problems
+from celerylab.proof.record import ProvedRun, Seconds
+from celerylab.throwaway import ThrowawayStack
+from celerylab.topology.module import CourseModule
+from celerylab.verify.results import Results
+from celerylab.verify.run import verify
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one variant: `problems` is empty where it gave what it must; `evidence` is the folder of its results, if it got so far."""
+
+    variant: Variant
+    run: ProvedRun
+    problems: list[str]
+    evidence: Path | None
+    images: dict[str, str]
+
+
+def prove_variant(folder: Path, module: CourseModule, variant: Variant, say: Callable[[str], None]) -> Outcome:
+    """Brings `variant` up on a stack of its own, runs the suite, takes it down, and says what is wrong. Whatever happens, nothing stays."""
+    throwaway = ThrowawayStack(folder, "prove")
+    found: list[str] = []
+    results: Results | None = None
+    evidence: Path | None = None
+    images: dict[str, str] = {}
+    try:
+        say(f"{variant.title}: up")
+        under_test = throwaway.up({"lab": variant.lab, "owner": "prove", **variant.settings})
+        images = {host["group"]: host["image"] for host in under_test.hosts.values()}
+        say(f"{variant.title}: verify")
+        results, evidence = verify(under_test, [], lambda event: _tell(event, variant, say))
+    except InterruptedRunError:
+        raise
+    except CelerylabError as error:
+        # Never a kill: a mutant that cannot be deployed proves nothing about the suite.
+        found.append(f"the environment did not come up, or the suite could not run: {error}")
+    finally:
+        say(f"{variant.title}: down")
+        rest = throwaway.down()
+    if rest:
+        found.append(f"left behind: {', '.join(rest)}")
+    if results is not None:
+        found += problems(variant, results, module)
+    seconds = {**throwaway.seconds, "verify": results.seconds if results else 0.0}
+    run = ProvedRun(
+        kind=variant.kind,
+        lab=variant.lab,
+        settings=dict(variant.settings),
+        verdicts={objective.id: objective.verdict for objective in results.objectives} if results else {},
+        seconds=Seconds(**{part: round(seconds.get(part, 0.0), 1) for part in ("up", "verify", "down")}),
+    )
+    return Outcome(variant, run, found, evidence, images)
+
+
+def _tell(event: dict[str, object], variant: Variant, say: Callable[[str], None]) -> None:
+    if event["event"] == "check":
+        say(f"{variant.title}: {event['objective']} {event['verdict']}")
