@@ -86,6 +86,14 @@ def publish(
     return Refused(answer["error"], answer["seconds"]) if "error" in answer else Sent(answer["sent"], answer["queue"])
 
 
+def published(host: ObservedHost, settings: str, task: str, calls: list[list[Any]], look: str = "") -> Sent:
+    """As `publish`, for a check that wants the messages to be taken: a refusal fails it."""
+    answer = publish(host, settings, task, calls, look)
+    if isinstance(answer, Refused):
+        raise NotAsExpectedError(f"a caller with {settings} gets {answer.error}", "a broker that takes its messages", look, {})
+    return answer
+
+
 def call(host: ObservedHost, settings: str, task: str, arguments: list[Any], look: str = "", seconds: float = 10) -> Call:
     """Sends `task` and waits up to `seconds` for its result, as a caller that `settings` configures would."""
     request = {"settings": settings, "task": task, "arguments": arguments, "seconds": seconds}

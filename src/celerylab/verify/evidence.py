@@ -8,7 +8,7 @@ from celerylab.verify.stack import Stack
 LINES = 200
 _QUESTIONS = {
     "journal.txt": f"journalctl --no-pager --lines={LINES} --output=short-iso",
-    "units.txt": "systemctl list-units --all --no-pager --plain 'celery*' 'redis*' 'rabbitmq*'; systemctl cat --no-pager 'celery@*'",
+    "units.txt": "systemctl list-units --all --no-pager --plain 'celery*' 'redis*' 'rabbitmq*' 'postgresql*'; systemctl cat --no-pager 'celery@*'",
     "processes.txt": "ps -eo pid,ppid,user,stat,etime,rss,args",
     "application.txt": "ls -lRL /opt/celery/current; ls -l /etc/celery",
 }
