@@ -130,6 +130,13 @@ def test_a_port_for_an_unknown_endpoint_is_refused(project: Path) -> None:
         planned(project, ports="brokr=1234")
 
 
+def test_an_endpoint_on_an_unknown_network_is_refused(project: Path) -> None:
+    path = project / "environments/single-node.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace('"{broker_port}"}', '"{broker_port}", network: lan}'), encoding="utf-8")
+    with pytest.raises(InputError, match=r"single-node\.yaml:\d+: .*endpoint broker is on network lan, which is none of lab, observe"):
+        planned(project)
+
+
 def test_a_group_without_a_size_is_refused(project: Path) -> None:
     path = project / "environments/single-node.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("size: small", "size: smal"), encoding="utf-8")

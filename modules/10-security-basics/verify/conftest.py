@@ -1,5 +1,7 @@
 """What the checks of module 10 share: a client that speaks as the worker does, whatever that is."""
 
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +16,7 @@ from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 
 ANSWER_SECONDS = 20
+TLS_SECONDS = 3
 
 
 @pytest.fixture(scope="session")
@@ -52,13 +55,13 @@ def _answered(stack: Stack, full: Access) -> WorkerClient | None:
 
 def _connected(stack: Stack, full: Access) -> WorkerClient:
     """A client for a stack whose worker is silent: over TLS where the broker speaks it."""
-    client = WorkerClient(stack, full)
+    address, port = stack.endpoint("broker-tls").split(":")
+    context = ssl.create_default_context(cafile=full.authority)
     try:
-        client.names()
-    except BrokerUnreachableError:
-        client.close()
+        with socket.create_connection((address, int(port)), TLS_SECONDS) as plain, context.wrap_socket(plain, server_hostname=address):
+            return WorkerClient(stack, full)
+    except OSError:
         return WorkerClient(stack, PLAIN)
-    return client
 
 
 @pytest.fixture(scope="session")

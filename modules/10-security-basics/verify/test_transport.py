@@ -12,7 +12,7 @@ from celerylab.verify.worker import WORKER_UNIT, WorkerClient
 
 LOOK = "celerylab shell 10 node-1 -- ss -ltn"
 ANSWER_SECONDS = 5  # the client has waited for the worker before
-MEET_SECONDS = 20
+MEET_SECONDS = 40  # a worker finishes what it does before it restarts
 BACK_SECONDS = 30
 _KNOCK = """
 import json, socket, sys

@@ -18,6 +18,7 @@ from celerylab.verify.stack import Stack
 
 WORKER_UNIT = "celery@default.service"  # the instance that role celery_worker makes by default
 CONNECT_SECONDS = 5
+_LOST_BACKEND = "reconnect to the Celery result store"
 REPLY_SECONDS = 1.5  # a worker answers in milliseconds; a stopped one never does
 
 
@@ -141,3 +142,7 @@ def broker_errors() -> Iterator[None]:
         yield
     except (OperationalError, RedisError, AMQPError, ConnectionError) as error:
         raise BrokerUnreachableError(f"the broker does not answer: {error}") from None
+    except RuntimeError as error:  # how Celery's Redis backend says it once it has given up
+        if _LOST_BACKEND not in str(error):
+            raise
+        raise BrokerUnreachableError("the result store does not answer") from None
