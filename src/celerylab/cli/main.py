@@ -26,7 +26,10 @@ app.add_typer(images.app, name="images")
 def main() -> None:
     """Runs the command line and exits."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # how Typer says that Ctrl-C was pressed
+            err.print("interrupted")
+        sys.exit(code)
     except (CelerylabError, TyperException) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
         if message:  # none where no command was named, and the help has been shown
