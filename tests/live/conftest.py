@@ -52,11 +52,10 @@ def run(
 
 @dataclass
 class LiveStack:
-    """A stack of a module, 02 unless said otherwise, that a test drives through the same commands as a learner."""
+    """A stack of a module that a test drives through the same commands as a learner."""
 
     folder: Path
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:6]}")
-    module: str = "02"
 
     @property
     def instance(self) -> str:
@@ -65,7 +64,9 @@ class LiveStack:
     def celerylab(self, command: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         separator = arguments.index("--") if "--" in arguments else len(arguments)
         options = ["--stack", self.name]
-        return run(["celerylab", command, self.module, *arguments[:separator], *options, *arguments[separator:]], self.folder, check)
+        return run(
+            ["celerylab", command, self.folder.name[:2], *arguments[:separator], *options, *arguments[separator:]], self.folder, check
+        )
 
     def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return run(["pulumi", *arguments, "--stack", self.name, "--non-interactive"], self.folder, check)
@@ -92,7 +93,7 @@ class LiveStack:
         return text
 
     def remove(self) -> None:
-        run(["celerylab", "down", self.module, "--force", "--stack", self.name], self.folder, check=False)
+        run(["celerylab", "down", self.folder.name[:2], "--force", "--stack", self.name], self.folder, check=False)
         (self.folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
 
 
