@@ -10,6 +10,7 @@ from celerylab.cli.prove import share_of_today, static_problems
 from celerylab.errors import InputError
 from celerylab.paths import project_root
 from celerylab.proof.contract import Problem, Variant, coverage_problems, problems, variants
+from celerylab.proof.progress import ProgressFile
 from celerylab.proof.record import PROOF, ProvedRun, Seconds, load_proof, make_proof, module_hash, staleness
 from celerylab.proof.run import placed
 from celerylab.topology.module import CourseModule, load_module, module_folders
@@ -200,3 +201,25 @@ def test_every_module_has_what_a_proof_asks_before_anything_is_deployed(folder: 
 @pytest.mark.parametrize("folder", module_folders(project_root()).values(), ids=lambda folder: folder.name)
 def test_no_proof_is_stale(folder: Path) -> None:
     assert staleness(folder) is None, "celerylab prove --stale"
+
+
+def test_an_interrupted_proof_goes_on_while_nothing_changed(module_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERYLAB_DATA", str(tmp_path / "data"))
+    run = ProvedRun(kind="mutant", lab="mutants/a", settings={}, verdicts={"02.1": Verdict.FAIL}, seconds=Seconds(up=1, verify=2, down=3))
+    ProgressFile(project_root(), module_copy).add(run, {"node": "sha256:1"})
+    progress = ProgressFile(project_root(), module_copy).load()
+    assert progress.run_of(FIRST) == run
+    assert progress.images == {"node": "sha256:1"}
+    assert progress.run_of(Variant("mutant", "mutants/a", {"broker": "rabbitmq"})) is None
+    with (module_copy / "module.yaml").open("a", encoding="utf-8") as file:
+        file.write("# another one\n")
+    assert ProgressFile(project_root(), module_copy).load().runs == []
+
+
+def test_what_does_not_parse_is_no_progress(module_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERYLAB_DATA", str(tmp_path / "data"))
+    file = ProgressFile(project_root(), module_copy)
+    file._path.write_text("{", encoding="utf-8")
+    assert file.load().runs == []
+    file.forget()
+    assert file.load().runs == []

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from celerylab.errors import InputError
 from celerylab.images.wanted import bake_wanted
 from celerylab.paths import project_root
 from celerylab.proof.contract import Variant, coverage_problems, variants
+from celerylab.proof.progress import ProgressFile
 from celerylab.proof.record import PROOF, changed_rooms, make_proof, staleness
 from celerylab.proof.run import Outcome, placed, prove_variant
 from celerylab.proof.suite_linter import lint_suite
@@ -45,11 +47,13 @@ def prove(
     jobs: Annotated[
         int, typer.Option(min=1, max=8, help="How many variants at a time; more than one on a machine with cores to spare.")
     ] = 1,
+    again: Annotated[bool, typer.Option(help="Prove everything anew, also what an interrupted proof has done already.")] = False,
     json_: Json = False,
 ) -> None:
     """Proves that suites can fail: starter, solutions, mutants and controls of each module, each on a fresh real environment.
 
-    Writes modules/NN-slug/proof.json where everything gave what it must. Ends with 1 where something did not.
+    Writes modules/NN-slug/proof.json where everything gave what it must. Ends with 1 where something did not. A proof that was cut short goes on
+    where it was, if nothing has changed since.
 
     Example: celerylab prove 02
     """
@@ -74,9 +78,16 @@ def prove(
         bake_wanted([module.id for _, module, _ in work], baking.say)
     if minutes:
         work = share_of_today(work, datetime.now(UTC))
-    outcomes = _run(work, jobs, time.monotonic() + minutes * 60 if minutes else None)
     partial = bool(minutes or variant)
+    kept = {} if partial else {folder: ProgressFile(project_root(), folder) for folder in folders}
+    if again:
+        for file in kept.values():
+            file.forget()
+    outcomes = _run(work, jobs, time.monotonic() + minutes * 60 if minutes else None, kept)
     summaries = [_conclude(folder, [o for f, o in outcomes if f == folder], partial or bool(problems)) for folder in folders]
+    for folder, summary in zip(folders, summaries, strict=True):
+        if folder in kept and not summary["problems"]:
+            kept[folder].forget()
     if json_:
         print_json([summary for summary in summaries if summary["runs"]])
     if minutes:
@@ -117,18 +128,27 @@ def _variants(folder: Path, only: list[str]) -> list[Variant]:
     return [variant for variant in found if not only or variant.lab in only]
 
 
-def _run(work: list[Work], jobs: int, deadline: float | None) -> list[tuple[Path, Outcome]]:
-    """Every outcome, in the order of `work`; what would begin after `deadline` is left out."""
+def _run(work: list[Work], jobs: int, deadline: float | None, kept: Mapping[Path, ProgressFile]) -> list[tuple[Path, Outcome]]:
+    """Every outcome, in the order of `work`; what would begin after `deadline` is left out, and what is `kept` is not done twice."""
     with step(f"{len(work)} variants") as running, ThreadPoolExecutor(max_workers=jobs) as pool:
-        interrupted = threading.Event()
+        interrupted, keeping = threading.Event(), threading.Lock()
+        done_before = {folder: file.load() for folder, file in kept.items()}
 
         def one(item: Work) -> tuple[Path, Outcome] | None:
             if deadline is not None and time.monotonic() > deadline:
                 return None
+            folder, _, variant = item
+            before = done_before.get(folder)
+            if before is not None and (run := before.run_of(variant)) is not None:
+                running.say(f"{variant.title}: proved before")
+                return folder, Outcome(variant, run, [], None, before.images)
             outcome = prove_variant(*item, say=running.say, cancelled=interrupted.is_set)
             if not interrupted.is_set():
                 _show(outcome)
-            return item[0], outcome
+            if folder in kept and not outcome.problems:
+                with keeping:
+                    kept[folder].add(outcome.run, outcome.images)
+            return folder, outcome
 
         futures = [pool.submit(one, item) for item in work]
         try:
