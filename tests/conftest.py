@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(tier(item))
     items.sort(key=lambda item: TIERS.index(tier(item)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what tests recorded as `note`: figures that a person wants to see of a run."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in getattr(report, "user_properties", []):
+            if name == "note":
+                terminalreporter.write_line(str(value))
 
 
 def tier(item: pytest.Item) -> str:
@@ -38,6 +47,7 @@ def module_02(root: Path) -> Path:
 def _private_data(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests neither read nor fill the user's own data. Wheelhouses and images are worth sharing, so the cache is not private."""
     os.environ["CELERYLAB_DATA"] = str(tmp_path_factory.mktemp("data"))
+    os.environ["PULUMI_HOME"] = str(tmp_path_factory.mktemp("pulumi"))  # where Pulumi keeps which stack is selected
     for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
         os.environ.pop(name, None)
 

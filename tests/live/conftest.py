@@ -29,7 +29,9 @@ def _images(root: Path, _engine_is_there: None) -> None:
     run(["celerylab", "images", "bake", "02"], root)
 
 
-def run(command: list[str], folder: Path, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], folder: Path, check: bool = True, seconds: float = TIMEOUT_SECONDS, **more: Any
+) -> subprocess.CompletedProcess[str]:
     """Runs a command as a learner's shell would after `source ./activate`; fails with its output."""
     environment = {**os.environ, **shell_environment(os.environ), "COLUMNS": "200", **more.pop("env", {})}
     result = subprocess.run(
@@ -39,7 +41,7 @@ def run(command: list[str], folder: Path, check: bool = True, **more: Any) -> su
         capture_output=True,
         text=True,
         check=False,
-        timeout=TIMEOUT_SECONDS,
+        timeout=seconds,
         stdin=subprocess.DEVNULL,
         **more,
     )
@@ -112,3 +114,22 @@ def shared(module_02: Path, _images: None) -> Iterator[LiveStack]:
     finally:
         live.remove()
     assert left_behind(live.instance) == []
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path) -> Path:
+    """A clone with the uncommitted state of the working tree, so that the learner's lab/ is nobody else's."""
+    target = tmp_path / "checkout"
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, files):
+        source = root / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(source.read_bytes())
+            (target / name).chmod(source.stat().st_mode)
+    for name in (".venv", ".tools"):
+        if (root / name).exists():
+            (target / name).symlink_to((root / name).resolve())
+    return target

@@ -62,7 +62,7 @@ def test_unknown_broker_under_plain_pulumi(stack: LiveStack, says) -> None:
     ("file", "text", "words"),
     [
         ("vars.yaml", "redis_maxmemry: 1\n", ("vars.yaml:1:", "did you mean redis_maxmemory?")),
-        ("vars.yaml", "redis_appendonly: true\nredis_port: many\n", ("vars.yaml:2:", "redis_port: write a int, not 'many'")),
+        ("vars.yaml", "redis_appendonly: true\nredis_port: many\n", ("vars.yaml:2:", "redis_port: write a whole number, not 'many'")),
         ("vars.yaml", "a: [1\n", ("vars.yaml:2:", "not valid YAML")),
         ("app/shop/tasks.py", "def f(:\n    pass\n", ("app/shop/tasks.py:1:", "Python does not parse this")),
         ("rabbitmq/definitions.json", "{\n  'users': []\n}\n", ("definitions.json:2:", "not valid JSON")),
@@ -109,37 +109,37 @@ def test_every_subnet_is_taken(stack: LiveStack, says) -> None:
 
 
 @pytest.mark.parametrize(("amount", "words"), [("memory: 900GiB", "900 GiB of memory, and"), ("disk: 900TiB", "900 TiB of disk, and")])
-def test_the_machine_is_too_small(project_copy: Path, amount: str, words: str, says) -> None:
+def test_the_machine_is_too_small(checkout: Path, amount: str, words: str, says) -> None:
     kind = amount.split(":", maxsplit=1)[0]
-    module = project_copy / "modules" / "02-first-application" / "module.yaml"
+    module = checkout / "modules" / "02-first-application" / "module.yaml"
     text = module.read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.startswith("needs:"))
     parts = {"memory": "memory: 1MiB", "disk": "disk: 1MiB", kind: amount}
     module.write_text(text.replace(line, f"needs: {{{', '.join(parts.values())}}}"), encoding="utf-8")
     result = run(
         ["celerylab", "up", "02", "--stack", "small", "--lab", "solution"],
-        project_copy,
+        checkout,
         check=False,
-        env={**os.environ, "CELERYLAB_PROJECT": str(project_copy)},
+        env={**os.environ, "CELERYLAB_PROJECT": str(checkout)},
     )
     says(result, "module 02 does not fit on this machine", words, "Nothing was created")
     run(
         ["celerylab", "down", "02", "--stack", "small", "--remove"],
-        project_copy,
-        env={**os.environ, "CELERYLAB_PROJECT": str(project_copy)},
+        checkout,
+        env={**os.environ, "CELERYLAB_PROJECT": str(checkout)},
     )
 
 
-def test_an_edited_suite(project_copy: Path, shared: LiveStack) -> None:
+def test_an_edited_suite(checkout: Path, shared: LiveStack) -> None:
     """The verdicts are there, and say what they are worth."""
-    module = project_copy / "modules" / "02-first-application"
+    module = checkout / "modules" / "02-first-application"
     for check in (module / "verify").glob("test_*.py"):
         check.write_text(
             'from celerylab.verify.plugin import objective\n@objective("02.1")\ndef test_easy():\n    pass\n', encoding="utf-8"
         )
     shutil.copy(shared.folder / f"Pulumi.{shared.name}.yaml", module)
-    environment = {**os.environ, "CELERYLAB_PROJECT": str(project_copy)}
-    result = run(["celerylab", "verify", "02", "--stack", shared.name], project_copy, check=False, env=environment)
+    environment = {**os.environ, "CELERYLAB_PROJECT": str(checkout)}
+    result = run(["celerylab", "verify", "02", "--stack", shared.name], checkout, check=False, env=environment)
     assert result.returncode == 8
     assert "this suite is not the published one: verify/ was edited" in result.stdout
     assert json.loads(shared.celerylab("verify", "--json", "-o", "02.2").stdout)["fingerprint"]["suite_published"]
@@ -233,15 +233,3 @@ def test_verify_before_up_says_what_to_do(stack: LiveStack, says) -> None:
     says(stack.celerylab("verify", check=False), f"module 02 has no stack {stack.name}", "celerylab up 02", code=2)
     stack.pulumi("stack", "init")
     says(stack.celerylab("verify", check=False), "is not up", "celerylab up 02", code=2)
-
-
-@pytest.fixture
-def project_copy(root: Path, tmp_path: Path) -> Path:
-    """A copy of the checkout that a test may spoil, with the same environment and tools."""
-    target = tmp_path / "project"
-    ignore = shutil.ignore_patterns("lab", "__pycache__", ".git", ".venv", ".tools", "Pulumi.t*.yaml", ".mypy_cache", ".ruff_cache")
-    shutil.copytree(root, target, ignore=ignore)
-    for name in (".venv", ".tools"):
-        if (root / name).exists():
-            (target / name).symlink_to(root / name)
-    return target

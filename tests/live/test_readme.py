@@ -1,10 +1,7 @@
 """Every command of the lesson, in its order, as a learner types it: in one shell, in a checkout of their own."""
 
 import shlex
-import subprocess
 from pathlib import Path
-
-import pytest
 
 from celerylab.course.walkthrough import Run, Write, read_walkthrough
 from tests.live.conftest import run
@@ -48,25 +45,6 @@ def test_the_readme_of_the_project_names_commands_that_exist(root: Path) -> None
             assert (root / program).is_file(), command
         else:
             assert (root / shlex.split(command)[1]).exists(), command
-
-
-@pytest.fixture
-def checkout(root: Path, tmp_path: Path) -> Path:
-    """A clone with the uncommitted state of the working tree, so that the learner's lab/ is nobody else's."""
-    target = tmp_path / "checkout"
-    files = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=root, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for name in filter(None, files):
-        source = root / name
-        if source.is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(source.read_bytes())
-            (target / name).chmod(source.stat().st_mode)
-    for name in (".venv", ".tools"):
-        if (root / name).exists():
-            (target / name).symlink_to((root / name).resolve())
-    return target
 
 
 def _as_shell(step: Run | Write) -> str:

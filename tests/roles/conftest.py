@@ -19,7 +19,6 @@ from celerylab.converge.connection import has_mitogen, strategy_environment
 
 FILES = Path(__file__).with_name("files")
 CONNECTION = "mitogen_docker" if has_mitogen() else "community.docker.docker"
-_SECONDS: dict[str, float] = {}
 
 
 @dataclass
@@ -50,7 +49,6 @@ class Scenario:
     files: Path
     environment: dict[str, str]
     container: str
-    seconds: float = 0
     host: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,13 +138,11 @@ def scenario(
         "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path_factory.mktemp("molecule")),
     }
     remove(container)
-    started = time.monotonic()
     try:
         result = subprocess.run(
             ["molecule", "--base-config", str(root / ".config" / "molecule" / "config.yml"), "test", "--destroy", "never"],
             cwd=root / "roles" / role, env=environment, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
-        _SECONDS[f"scenario {role}"] = time.monotonic() - started
         output = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout + result.stderr)
         assert result.returncode == 0, f"molecule test of {role} failed:\n{output[-6000:]}"
         recaps = re.findall(r"ok=\d+ +changed=(\d+)", output)
@@ -172,9 +168,3 @@ def wheel(folder: Path, name: str, version: str) -> Path:
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How long each scenario took, from nothing to converged and checked."""
-    for name, seconds in _SECONDS.items():
-        terminalreporter.write_line(f"{name}: {seconds:.0f} s")

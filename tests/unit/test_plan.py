@@ -107,7 +107,7 @@ def test_parents_are_baked_before_children(project: Path) -> None:
     [
         ("solution/vars.yaml", "redis_maxmemry: 1\n", "vars.yaml:1: redis_maxmemry: no role of this environment has such a variable"),
         ("solution/vars.yaml", "a: 1\nredis_port: many\n", "vars.yaml:1: a: no role"),
-        ("solution/vars.yaml", "redis_port: many\n", "vars.yaml:1: redis_port: write a int, not 'many'"),
+        ("solution/vars.yaml", "redis_port: many\n", "vars.yaml:1: redis_port: write a whole number, not 'many'"),
         ("solution/vars.yaml", "rabbitmq_port: 5673\n", "rabbitmq_port: no role of this environment has such a variable"),
         ("solution/vars.yaml", "- 1\n", "write variables as `name: value`"),
         (

@@ -9,9 +9,10 @@ import pytest
 from celerylab.cli.prove import share_of_today, static_problems
 from celerylab.errors import InputError
 from celerylab.paths import project_root
-from celerylab.proof.contract import Variant, coverage_problems, problems, variants
+from celerylab.proof.contract import Problem, Variant, coverage_problems, problems, variants
 from celerylab.proof.record import PROOF, ProvedRun, Seconds, load_proof, make_proof, module_hash, staleness
-from celerylab.topology.module import CourseModule, load_module
+from celerylab.proof.run import placed
+from celerylab.topology.module import CourseModule, load_module, module_folders
 from celerylab.topology.variants import load_mutants
 from celerylab.verify.results import Fingerprint, ObjectiveResult, Results, Verdict
 
@@ -60,6 +61,10 @@ def results(letters: str, complete: bool = True, published: bool = True) -> Resu
     )  # fmt: skip
 
 
+def texts(variant: Variant, found: Results) -> list[str]:
+    return [f"{problem.objective} {problem.text}".strip() for problem in problems(variant, found, MODULE)]
+
+
 STARTER, SOLUTION, CONTROL = Variant("starter", "starter"), Variant("solution", "solution"), Variant("control", "mutants/c")
 FIRST, SECOND = Variant("mutant", "mutants/a", fails=("02.1",)), Variant("mutant", "mutants/b", fails=("02.2",))
 
@@ -70,7 +75,7 @@ FIRST, SECOND = Variant("mutant", "mutants/a", fails=("02.1",)), Variant("mutant
     ids=lambda value: value if isinstance(value, str) else value.kind,
 )
 def test_what_proves(variant: Variant, letters: str) -> None:
-    assert problems(variant, results(letters), MODULE) == []
+    assert texts(variant, results(letters)) == []
 
 
 @pytest.mark.parametrize(
@@ -90,22 +95,22 @@ def test_what_proves(variant: Variant, letters: str) -> None:
     ],
 )
 def test_what_does_not(variant: Variant, letters: str, words: str) -> None:
-    assert words in problems(variant, results(letters), MODULE)
+    assert words in texts(variant, results(letters))
 
 
 def test_a_partial_run_or_an_edited_suite_proves_nothing() -> None:
-    assert problems(SOLUTION, results("PPP", complete=False), MODULE) == ["the run did not decide every applicable objective"]
-    assert problems(SOLUTION, results("PPP", published=False), MODULE) == ["verify/ is not the published suite: run scripts/generate"]
+    assert texts(SOLUTION, results("PPP", complete=False)) == ["the run did not decide every applicable objective"]
+    assert texts(SOLUTION, results("PPP", published=False)) == ["verify/ is not the published suite: run scripts/generate"]
 
 
 def test_a_mutant_of_an_objective_that_does_not_apply_is_an_error() -> None:
-    assert "02.3 does not apply" in problems(Variant("mutant", "m", fails=("02.3",)), results("PP"), MODULE)[0]
+    assert "02.3 does not apply" in texts(Variant("mutant", "m", fails=("02.3",)), results("PP"))[0]
 
 
 def test_every_objective_needs_mutants_and_a_core_one_two() -> None:
-    assert coverage_problems(MODULE, [FIRST, FIRST, SECOND]) == [
-        "objective 02.2 is in `fails:` of 1 mutants; write at least 2",
-        "objective 02.3 is in `fails:` of 0 mutants; write at least 1",
+    assert [f"{problem.objective} {problem.text}" for problem in coverage_problems(MODULE, [FIRST, FIRST, SECOND])] == [
+        "02.2 is in `fails:` of 1 mutants; write at least 2",
+        "02.3 is in `fails:` of 0 mutants; write at least 1",
     ]
 
 
@@ -128,8 +133,18 @@ def test_variants_cover_every_setting_and_mutants_run_on_the_defaults(module_cop
 
 def test_a_mutant_that_names_no_objective_of_the_module_is_refused(module_copy: Path) -> None:
     (module_copy / "mutants" / "slow-restart" / "mutant.yaml").write_text('fails: ["02.9"]\nwhy: w\n')
-    with pytest.raises(InputError, match=r"module 02 has no objective 02\.9"):
+    with pytest.raises(InputError, match=r"slow-restart/mutant\.yaml:1: module 02 has no objective 02\.9; it has 02\.1"):
         load_mutants(module_copy, load_module(module_copy))
+
+
+def test_a_problem_names_file_and_line(module_copy: Path) -> None:
+    module = load_module(module_copy)
+    line = (module_copy / "module.yaml").read_text().splitlines().index('  - id: "02.3"') + 1
+    [of_solution] = placed(module_copy, module, [Problem("02.3", "is FAIL, not PASS")], SOLUTION)
+    assert of_solution.endswith(f"module.yaml:{line}: 02.3 is FAIL, not PASS")
+    mutant = Variant("mutant", "mutants/slow-restart", fails=("02.1",))
+    [of_mutant] = placed(module_copy, module, [Problem("02.1", "is PASS, not FAIL")], mutant)
+    assert of_mutant.endswith("mutants/slow-restart/mutant.yaml:1: 02.1 is PASS, not FAIL")
 
 
 def test_a_mutant_without_its_description_is_refused(module_copy: Path) -> None:
@@ -177,5 +192,11 @@ def test_the_share_of_a_budget_begins_elsewhere_each_day_and_reaches_everything(
     assert sorted(item[2].lab for item in share_of_today(work, today)) == sorted(item[2].lab for item in work)
 
 
-def test_module_02_has_what_a_proof_asks_before_anything_is_deployed(module_02: Path) -> None:
-    assert static_problems(module_02) == []
+@pytest.mark.parametrize("folder", module_folders(project_root()).values(), ids=lambda folder: folder.name)
+def test_every_module_has_what_a_proof_asks_before_anything_is_deployed(folder: Path) -> None:
+    assert static_problems(folder) == []
+
+
+@pytest.mark.parametrize("folder", module_folders(project_root()).values(), ids=lambda folder: folder.name)
+def test_no_proof_is_stale(folder: Path) -> None:
+    assert staleness(folder) is None, "celerylab prove --stale"

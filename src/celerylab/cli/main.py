@@ -5,7 +5,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from celerylab.cli import course, grade, images, machine, observe, prove, quiz, stack, status
+from celerylab.cli import course, grade, images, machine, observe, prove, quiz, stack, status, watch
 from celerylab.cli.console import err
 from celerylab.errors import CelerylabError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (course, quiz, stack, status, observe, prove, grade, machine):
+for commands in (course, quiz, stack, status, observe, watch, prove, grade, machine):
     commands.register(app)
 app.add_typer(images.app, name="images")
 
@@ -26,7 +26,10 @@ app.add_typer(images.app, name="images")
 def main() -> None:
     """Runs the command line and exits."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # how Typer says that Ctrl-C was pressed
+            err.print("interrupted")
+        sys.exit(code)
     except (CelerylabError, TyperException) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
         if message:  # none where no command was named, and the help has been shown

@@ -1,6 +1,7 @@
 """Commands that look into a stack: verify, logs, shell."""
 
 import os
+import re
 import subprocess
 import sys
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from celerylab.verify.run import verify as run_suite
 from celerylab.verify.stack import Stack
 
 NOT_OBSERVED_EXIT = 8
+_HOST_NAME = re.compile(r"^[a-z][a-z0-9-]*-\d+$")  # <group>-<number>, as topology/plan.py makes them
 Host = Annotated[str | None, typer.Argument(metavar="[HOST]", help="Name of the host; the first one by default.")]
 
 
@@ -85,12 +87,15 @@ def logs(
 def shell(context: typer.Context, module: Module, host: Host = None, stack: StackName = None) -> None:
     """Opens a shell as root on a host, or runs a command there: it is your machine.
 
-    Example: celerylab shell 02 node-1 -- systemctl status celery@default
+    Examples: celerylab shell 02 node-1, celerylab shell 02 -- systemctl status celery@default
     """
+    command = list(context.args)
+    if host is not None and not _HOST_NAME.match(host):  # `celerylab shell 02 -- COMMAND`: no host was named
+        command, host = [host, *command], None
     container = _container(module, host, stack)
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-    command = context.args or ["bash", "--login"]
-    os.execvp("docker", ["docker", "exec", "--interactive", *terminal, container, *command])  # noqa: S606 (docker takes over the terminal)
+    line = ["docker", "exec", "--interactive", *terminal, container, *(command or ["bash", "--login"])]
+    os.execvp("docker", line)  # noqa: S606 (docker takes over the terminal)
 
 
 def _container(module: str, host: str | None, stack: str | None) -> str:

@@ -1,5 +1,6 @@
 """The command that proves suites: every variant of a module on real environments, and `proof.json` where all gave what they must."""
 
+import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from celerylab.images.wanted import bake_wanted
 from celerylab.paths import project_root
 from celerylab.proof.contract import Variant, coverage_problems, variants
 from celerylab.proof.record import PROOF, changed_rooms, make_proof, staleness
-from celerylab.proof.run import Outcome, prove_variant
+from celerylab.proof.run import Outcome, placed, prove_variant
 from celerylab.proof.suite_linter import lint_suite
 from celerylab.providers.engine import engine
 from celerylab.topology.module import CourseModule, load_module, module_folder, module_folders
@@ -59,8 +60,14 @@ def prove(
         out.print("every module's proof is up to date")
         return
     engine()
-    work = [(folder, load_module(folder), found) for folder in folders for found in _variants(folder, variant)]
-    problems = [] if variant else [f"{folder.name}: {problem}" for folder in folders for problem in static_problems(folder)]
+    try:
+        work = [(folder, load_module(folder), found) for folder in folders for found in _variants(folder, variant)]
+    except InputError as error:
+        if variant:
+            raise
+        err.print(str(error), style="red", markup=False)  # a module that is wrong is a proof that failed
+        raise typer.Exit(1) from None
+    problems = [] if variant else [problem for folder in folders for problem in static_problems(folder)]
     for problem in problems:
         err.print(problem, style="red", markup=False)
     with step("images") as baking:
@@ -82,7 +89,7 @@ def static_problems(folder: Path) -> list[str]:
     """What needs no environment to be wrong: objectives without mutants, and vacuous checks."""
     module = load_module(folder)
     mutants = [found for found in variants(folder, module) if found.kind == "mutant"]
-    return coverage_problems(module, mutants) + [str(finding) for finding in lint_suite(folder / "verify")]
+    return placed(folder, module, coverage_problems(module, mutants)) + [str(finding) for finding in lint_suite(folder / "verify")]
 
 
 def share_of_today(work: list[Work], now: datetime) -> list[Work]:
@@ -113,18 +120,21 @@ def _variants(folder: Path, only: list[str]) -> list[Variant]:
 def _run(work: list[Work], jobs: int, deadline: float | None) -> list[tuple[Path, Outcome]]:
     """Every outcome, in the order of `work`; what would begin after `deadline` is left out."""
     with step(f"{len(work)} variants") as running, ThreadPoolExecutor(max_workers=jobs) as pool:
+        interrupted = threading.Event()
 
         def one(item: Work) -> tuple[Path, Outcome] | None:
             if deadline is not None and time.monotonic() > deadline:
                 return None
-            outcome = prove_variant(*item, say=running.say)
-            _show(outcome)
+            outcome = prove_variant(*item, say=running.say, cancelled=interrupted.is_set)
+            if not interrupted.is_set():
+                _show(outcome)
             return item[0], outcome
 
         futures = [pool.submit(one, item) for item in work]
         try:
             found = [future.result() for future in futures]
         except BaseException:
+            interrupted.set()
             pool.shutdown(wait=True, cancel_futures=True)  # what runs takes its stack down first
             raise
     return [outcome for outcome in found if outcome is not None]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from celerylab.topology.module import CourseModule, Objective
 from celerylab.topology.settings import every_choice
@@ -41,27 +41,34 @@ def variants(folder: Path, module: CourseModule) -> list[Variant]:
     return found
 
 
-def coverage_problems(module: CourseModule, mutants: Iterable[Variant]) -> list[str]:
+class Problem(NamedTuple):
+    """What keeps a variant from proving what it should; `objective` is the one it is about, empty where it is about the whole run."""
+
+    objective: str
+    text: str
+
+
+def coverage_problems(module: CourseModule, mutants: Iterable[Variant]) -> list[Problem]:
     """Objectives that too few mutants fail: at least one each, and two for a core one."""
     killed = [objective_id for mutant in mutants for objective_id in mutant.fails]
     problems = []
     for objective in module.objectives:
         wanted = MUTANTS_PER_CORE_OBJECTIVE if objective.level == "core" else 1
         if killed.count(objective.id) < wanted:
-            problems.append(f"objective {objective.id} is in `fails:` of {killed.count(objective.id)} mutants; write at least {wanted}")
+            problems.append(Problem(objective.id, f"is in `fails:` of {killed.count(objective.id)} mutants; write at least {wanted}"))
     return problems
 
 
-def problems(variant: Variant, results: Results, module: CourseModule) -> list[str]:
-    """What is wrong with the verdicts of a variant, in plain lines; empty where it proves what it should."""
-    found = []
+def problems(variant: Variant, results: Results, module: CourseModule) -> list[Problem]:
+    """What is wrong with the verdicts of a variant; empty where it proves what it should."""
+    found: list[Problem] = []
     if not results.complete:
-        found.append("the run did not decide every applicable objective")
+        found.append(Problem("", "the run did not decide every applicable objective"))
     if not results.fingerprint.suite_published:
-        found.append("verify/ is not the published suite: run scripts/generate")
+        found.append(Problem("", "verify/ is not the published suite: run scripts/generate"))
     by_id = {objective.id: objective for objective in results.objectives}
     trouble = [
-        f"{objective.id} is NOT_OBSERVED: {objective.cause}"
+        Problem(objective.id, f"is NOT_OBSERVED: {objective.cause}")
         for objective in results.objectives
         if objective.verdict is Verdict.NOT_OBSERVED and not objective.cause.startswith("needs ")
     ]
@@ -71,18 +78,18 @@ def problems(variant: Variant, results: Results, module: CourseModule) -> list[s
     expected = _expected(variant, module, set(by_id))
     for objective_id, verdict in expected.items():
         result = by_id[objective_id]
-        if result.verdict is not verdict and f"{objective_id} is NOT_OBSERVED: {result.cause}" not in trouble:
-            found.append(f"{objective_id} is {result.verdict}, not {verdict}{_said(result)}")
+        if result.verdict is not verdict and objective_id not in {problem.objective for problem in trouble}:
+            found.append(Problem(objective_id, f"is {result.verdict}, not {verdict}{_said(result)}"))
     for objective_id in variant.fails:
         if objective_id not in by_id:
-            found.append(f"{objective_id} does not apply under the default settings, so no mutant can fail it")
+            found.append(Problem(objective_id, "does not apply under the default settings, so no mutant can fail it"))
     return found
 
 
-def _starter_problems(by_id: Mapping[str, ObjectiveResult]) -> list[str]:
-    found = [f"{key} is PASS on the untouched starter" for key, result in by_id.items() if result.verdict is Verdict.PASS]
+def _starter_problems(by_id: Mapping[str, ObjectiveResult]) -> list[Problem]:
+    found = [Problem(key, "is PASS on the untouched starter") for key, result in by_id.items() if result.verdict is Verdict.PASS]
     if not any(result.verdict is Verdict.FAIL for result in by_id.values()):
-        found.append("no objective is FAIL on the untouched starter")
+        found.append(Problem("", "no objective is FAIL on the untouched starter"))
     return found
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celerylab.errors import CelerylabError, InterruptedRunError
-from celerylab.proof.contract import Variant, problems
+from celerylab.proof.contract import Problem, Variant, problems
 from celerylab.proof.record import ProvedRun, Seconds
 from celerylab.throwaway import ThrowawayStack
 from celerylab.topology.module import CourseModule
+from celerylab.topology.source import read_yaml
 from celerylab.verify.results import Results
 from celerylab.verify.run import verify
 
@@ -24,8 +25,26 @@ class Outcome:
     images: dict[str, str]
 
 
-def prove_variant(folder: Path, module: CourseModule, variant: Variant, say: Callable[[str], None]) -> Outcome:
-    """Brings `variant` up on a stack of its own, runs the suite, takes it down, and says what is wrong. Whatever happens, nothing stays."""
+def placed(folder: Path, module: CourseModule, found: list[Problem], variant: Variant | None = None) -> list[str]:
+    """Problems with the file and line that a person would open: the mutant's description, or the objective in module.yaml."""
+    source = read_yaml(folder / "module.yaml")
+    positions = {objective.id: index for index, objective in enumerate(module.objectives)}
+    lines = []
+    for problem in found:
+        where = source.place(("objectives", positions[problem.objective], "id")) if problem.objective else source.place(())
+        if variant is not None and variant.kind in ("mutant", "control"):
+            where = read_yaml(folder / variant.lab / "mutant.yaml").place(("fails",))
+        lines.append(f"{where}: {problem.objective} {problem.text}".replace(":  ", ": "))
+    return lines
+
+
+def prove_variant(
+    folder: Path, module: CourseModule, variant: Variant, say: Callable[[str], None], cancelled: Callable[[], bool] = lambda: False
+) -> Outcome:
+    """Brings `variant` up on a stack of its own, runs the suite, takes it down, and says what is wrong. Whatever happens, nothing stays.
+
+    Once `cancelled` says yes, the suite undoes its fault and the stack goes.
+    """
     throwaway = ThrowawayStack(folder, "prove")
     found: list[str] = []
     results: Results | None = None
@@ -36,7 +55,7 @@ def prove_variant(folder: Path, module: CourseModule, variant: Variant, say: Cal
         under_test = throwaway.up({"lab": variant.lab, "owner": "prove", **variant.settings})
         images = {host["group"]: host["image"] for host in under_test.hosts.values()}
         say(f"{variant.title}: verify")
-        results, evidence = verify(under_test, [], lambda event: _tell(event, variant, say))
+        results, evidence = verify(under_test, [], lambda event: _tell(event, variant, say), cancelled)
     except InterruptedRunError:
         raise
     except CelerylabError as error:
@@ -48,7 +67,7 @@ def prove_variant(folder: Path, module: CourseModule, variant: Variant, say: Cal
     if rest:
         found.append(f"left behind: {', '.join(rest)}")
     if results is not None:
-        found += problems(variant, results, module)
+        found += placed(folder, module, problems(variant, results, module), variant)
     seconds = {**throwaway.seconds, "verify": results.seconds if results else 0.0}
     run = ProvedRun(
         kind=variant.kind,

@@ -21,7 +21,7 @@ class ConditionalHint(Model):
 
 
 class Objective(Model):
-    """One thing the deployment must do. `look` is the first command to run when it fails."""
+    """One thing the deployment must do. `look` is the first command to run when it fails; `files` (globs) are what of the lab decides it."""
 
     id: ObjectiveId
     statement: str
@@ -30,6 +30,7 @@ class Objective(Model):
     needs: list[ObjectiveId] = []
     applies_when: dict[str, list[Any]] = {}
     look: str
+    files: list[str] = []
     hints: list[str | ConditionalHint]
     references: list[str] = []
 

@@ -19,6 +19,15 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
+_WORDS = {
+    "str": "a text",
+    "path": "a path",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a map",
+}
 
 
 @dataclass(frozen=True)
@@ -105,4 +114,4 @@ class Roles:
             if isinstance(value, str) and "{{" in value:
                 continue
             if not isinstance(value, _TYPES.get(wanted, (object,))) or (wanted != "bool" and isinstance(value, bool)):
-                raise source.error((*location, name), f"{name}: write a {wanted}, not {value!r}")
+                raise source.error((*location, name), f"{name}: write {_WORDS[wanted]}, not {value!r}")

@@ -34,9 +34,13 @@ class Source:
             location = location[:-1]
         return self.lines.get(location, 1)
 
+    def place(self, location: Location) -> str:
+        """`location` as `file:line`."""
+        return f"{_shown(self.path)}:{self.line(location)}"
+
     def error(self, location: Location, message: str) -> InputError:
         """An InputError that points at `location`."""
-        return InputError(f"{_shown(self.path)}:{self.line(location)}: {message}")
+        return InputError(f"{self.place(location)}: {message}")
 
 
 def read_yaml(path: Path) -> Source:

@@ -6,7 +6,7 @@ from pathlib import Path
 from celerylab.errors import InputError
 from celerylab.topology.lab import ALTERNATIVES, MUTANTS
 from celerylab.topology.module import CourseModule, ObjectiveId
-from celerylab.topology.source import Model, load_model
+from celerylab.topology.source import Model, read_yaml, validate
 
 
 class Mutant(Model):
@@ -43,9 +43,12 @@ def load_mutants(folder: Path, module: CourseModule) -> list[NamedMutant]:
             raise InputError(
                 f"{path.relative_to(folder.parent)}: a mutant needs a mutant.yaml that says which objectives it fails, and why"
             )
-        mutant = load_model(file, Mutant)
-        for objective_id in mutant.fails:
-            module.objective(objective_id)
+        source = read_yaml(file)
+        mutant = validate(source, Mutant)
+        known = [objective.id for objective in module.objectives]
+        for index, objective_id in enumerate(mutant.fails):
+            if objective_id not in known:
+                raise source.error(("fails", index), f"module {module.id} has no objective {objective_id}; it has {', '.join(known)}")
         found.append(NamedMutant(f"{MUTANTS}/{path.name}", mutant))
     return found
 

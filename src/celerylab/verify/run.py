@@ -27,8 +27,15 @@ KEPT_RUNS = 20
 SUITE_HASH = "suite.sha256"  # in the module's folder: the hash of the published verify/
 
 
-def verify(stack: Stack, only: list[str], hear: Callable[[dict[str, Any]], None] = lambda _: None) -> tuple[Results, Path]:
-    """Runs the checks of `stack`'s module (of the objectives `only`, or of all); returns the result and its folder. `hear` gets each event.
+def verify(
+    stack: Stack,
+    only: list[str],
+    hear: Callable[[dict[str, Any]], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> tuple[Results, Path]:
+    """Runs the checks of `stack`'s module (of the objectives `only`, or of all); returns the result and its folder.
+
+    `hear` gets each event. `cancelled` is asked often: once it says yes, faults are undone and the rest is not observed.
 
     Raises InputError for an objective that does not exist.
     """
@@ -37,7 +44,7 @@ def verify(stack: Stack, only: list[str], hear: Callable[[dict[str, Any]], None]
     run = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     folder = data_dir() / "results" / stack.outputs["instance"] / run
     folder.mkdir(parents=True)
-    events = _run_suite(stack, wanted, folder, hear)
+    events = _run_suite(stack, wanted, folder, hear, cancelled)
     results = assemble(stack, wanted, events, run, started)
     (folder / "results.json").write_text(results.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     _keep_recent(folder.parent)
@@ -104,7 +111,9 @@ def published_suite_hash(module: Path) -> str:
     return path.read_text(encoding="ascii").strip() if path.is_file() else ""
 
 
-def _run_suite(stack: Stack, wanted: list[str], folder: Path, hear: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+def _run_suite(
+    stack: Stack, wanted: list[str], folder: Path, hear: Callable[[dict[str, Any]], None], cancelled: Callable[[], bool]
+) -> list[dict[str, Any]]:
     report = folder / "events.jsonl"
     report.touch()
     with tempfile.TemporaryDirectory(prefix="celerylab-") as private:
@@ -131,14 +140,16 @@ def _run_suite(stack: Stack, wanted: list[str], folder: Path, hear: Callable[[di
             subprocess.Popen(command, stdout=log, stderr=log, env=environment) as child,
         ):
             try:
-                return _follow(child, report, hear)
+                return _follow(child, report, hear, cancelled)
             except BaseException:
                 child.terminate()  # faults undo themselves when the runner is asked to end
                 child.wait()
                 raise
 
 
-def _follow(child: subprocess.Popen[bytes], report: Path, hear: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+def _follow(
+    child: subprocess.Popen[bytes], report: Path, hear: Callable[[dict[str, Any]], None], cancelled: Callable[[], bool]
+) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     with report.open(encoding="utf-8") as lines:
         ended = False
@@ -154,7 +165,10 @@ def _follow(child: subprocess.Popen[bytes], report: Path, hear: Callable[[dict[s
                     child.wait(timeout=0.1)
                     ended = True
                 except subprocess.TimeoutExpired:
-                    continue
+                    if cancelled():
+                        child.terminate()
+                        child.wait()
+                        ended = True
 
 
 def _objective_result(objective: Objective, expected: list[str], checks: list[dict[str, Any]], finished: bool) -> ObjectiveResult:
