@@ -4,12 +4,12 @@ from pathlib import Path
 
 from celerylab.course.walkthrough import read_walkthrough
 from tests.live.conftest import run
-from tests.live.test_readme import _as_shell, checkout  # noqa: F401 (a fixture)
+from tests.live.test_readme import _as_shell
 
 STACK = "me"  # the name that the lesson uses
 
 
-def test_the_lesson_works_as_it_is_written(checkout: Path) -> None:  # noqa: F811
+def test_the_lesson_works_as_it_is_written(checkout: Path) -> None:
     script = "".join(_as_shell(step) for step in read_walkthrough(checkout / "modules" / "10-security-basics" / "README.md"))
     path = checkout / "lesson.sh"
     path.write_text(script, encoding="utf-8")
