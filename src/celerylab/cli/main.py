@@ -1,5 +1,6 @@
 """Entry point: collects the commands, and turns our errors into one line and an exit code."""
 
+import signal
 import sys
 
 import typer
@@ -24,7 +25,8 @@ app.add_typer(images.app, name="images")
 
 
 def main() -> None:
-    """Runs the command line and exits."""
+    """Runs the command line and exits. Asked to end, by whom and how ever, a command undoes what it must, as with Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False) or 0
         if code == INTERRUPTED:  # how Typer says that Ctrl-C was pressed
