@@ -36,7 +36,8 @@ def list_modules(json_: Json = False) -> None:
         return
     table = Table("module", "title", "path", "minutes", "environment", box=None)
     for module in modules:
-        table.add_row(module.id, module.title, module.path, str(module.minutes), module.environment)
+        title = f"{module.title} (draft: {module.draft})" if module.draft else module.title
+        table.add_row(module.id, escape(title), module.path, str(module.minutes), module.environment)
     out.print(table)
 
 
@@ -47,6 +48,8 @@ def show(module: Module, json_: Json = False) -> None:
         print_json({**_summary(found), "objectives": [objective.model_dump() for objective in found.objectives]})
         return
     out.print(f"[bold]{found.id} {escape(found.title)}[/bold]  {found.path}, {found.minutes} minutes, {found.environment}")
+    if found.draft:
+        out.print(f"this module is a draft: {escape(found.draft)}", style="yellow")
     out.print(f"needs {format_bytes(found.needs.memory)} of memory and {format_bytes(found.needs.disk)} of disk")
     for name, setting in found.settings.items():
         allowed = " | ".join(setting.choices) or f"{setting.minimum} to {setting.maximum}"
@@ -105,7 +108,7 @@ def _evidence(module_id: str, objective: str, stack: str | None) -> dict[str, An
 
 def _summary(module: CourseModule) -> dict[str, Any]:
     return {
-        **{key: getattr(module, key) for key in ("id", "slug", "title", "path", "minutes", "environment", "requires")},
+        **{key: getattr(module, key) for key in ("id", "slug", "title", "draft", "path", "minutes", "environment", "requires")},
         "needs": module.needs.model_dump(),
         "settings": {name: setting.model_dump() for name, setting in module.settings.items()},
     }

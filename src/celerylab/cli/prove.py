@@ -117,7 +117,11 @@ def _chosen(modules: list[str], all_: bool, stale: bool) -> list[Path]:
         raise InputError("write the modules to prove, such as `celerylab prove 02`, or --stale, or --all")
     if modules:
         return [module_folder(root, module) for module in modules]
-    return [folder for folder in everything if all_ or staleness(folder)]
+    wanted = [folder for folder in everything if all_ or staleness(folder)]
+    drafts = [folder for folder in wanted if load_module(folder).draft]
+    for folder in drafts:
+        err.print(f"{folder.name} is a draft ({load_module(folder).draft}); `celerylab prove {folder.name[:2]}` proves it", markup=False)
+    return [folder for folder in wanted if folder not in drafts]
 
 
 def _variants(folder: Path, only: list[str]) -> list[Variant]:

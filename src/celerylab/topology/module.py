@@ -71,11 +71,15 @@ class Artefact(Model):
 
 
 class CourseModule(Model):
-    """One of the 47 modules of the course. `groups`, `endpoints`, `secrets` and `vars` add to those of the rung."""
+    """One of the 47 modules of the course. `groups`, `endpoints`, `secrets` and `vars` add to those of the rung.
+
+    `draft` says what is still missing; a module without a proof is one, and every command that lists modules says so.
+    """
 
     id: Annotated[str, Field(pattern=r"^\d\d$")]
     slug: str
     title: str
+    draft: str = ""
     path: LearningPath
     minutes: int
     environment: str
