@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 import typer
@@ -101,7 +102,8 @@ def shell(context: typer.Context, module: Module, host: Host = None, stack: Stac
 def _container(module: str, host: str | None, stack: str | None) -> str:
     outputs = stack_of(module, stack).outputs()
     hosts = outputs["hosts"]
-    chosen = host or next(iter(hosts))
+    # The first of the environment, whatever its name: addresses are in the order of hosts, the outputs in that of names.
+    chosen = host or min(hosts, key=lambda name: ip_address(hosts[name]["address"]))
     if chosen not in hosts:
         raise InputError(f"there is no host {chosen}; this stack has {', '.join(hosts)}")
     return str(hosts[chosen]["container"])
