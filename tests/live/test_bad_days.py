@@ -7,11 +7,14 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from celerylab.providers.engine import engine, left_behind
+from celerylab.providers.converge import MARKER
+from celerylab.providers.engine import engine, find_container, left_behind
+from celerylab.pulumi_stack import PulumiStack
 from celerylab.shell_environment import shell_environment
 from tests.live.conftest import LiveStack, run
 
@@ -145,8 +148,28 @@ def test_an_edited_suite(checkout: Path, shared: LiveStack) -> None:
     assert json.loads(shared.celerylab("verify", "--json", "-o", "02.2").stdout)["fingerprint"]["suite_published"]
 
 
-def interrupted(stack: LiveStack, seconds: float, number: signal.Signals, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs `pulumi` in a group of its own, as a terminal does, and sends it a signal after `seconds`: Ctrl-C to the group, a kill to the one."""
+def locked(stack: LiveStack) -> bool:
+    """Whether a run has begun to work on the stack."""
+    return bool(PulumiStack(stack.folder, stack.name).locks())
+
+
+def converging(stack: LiveStack) -> bool:
+    """Whether Ansible is at work on the host: it has noted that it began."""
+    container = find_container(f"celerylab-{stack.instance}-node-1")
+    return container is not None and container.status == "running" and container.exec_run(["test", "-e", MARKER]).exit_code == 0
+
+
+def wait_until(holds: Callable[[LiveStack], bool], stack: LiveStack, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds(stack):
+        assert time.monotonic() < deadline, f"not {holds.__name__} after {seconds:.0f} s"
+        time.sleep(0.1)
+
+
+def interrupted(
+    stack: LiveStack, when: Callable[[LiveStack], bool], number: signal.Signals, *command: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `pulumi` in a group of its own, as a terminal does, and sends a signal as soon as `when` holds: Ctrl-C to the group, a kill to the one."""
     process = subprocess.Popen(
         ["pulumi", *command, "--yes", "--skip-preview", "--non-interactive", "--stack", stack.name],
         cwd=stack.folder,
@@ -157,7 +180,7 @@ def interrupted(stack: LiveStack, seconds: float, number: signal.Signals, *comma
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(seconds)
+    wait_until(when, stack)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     output, _ = process.communicate(timeout=120)
     return subprocess.CompletedProcess(command, process.returncode, output, "")
@@ -166,10 +189,10 @@ def interrupted(stack: LiveStack, seconds: float, number: signal.Signals, *comma
 def test_ctrl_c_during_up_and_destroy_then_up_again(stack: LiveStack, says) -> None:
     stack.pulumi("stack", "init")
     stack.pulumi("config", "set", "celerylab:lab", "solution")
-    says(interrupted(stack, 5, signal.SIGINT, "up"), "update canceled")
+    says(interrupted(stack, converging, signal.SIGINT, "up"), "update canceled")
     stack.pulumi("up", "--yes", "--skip-preview")
     assert stack.verdicts("02.2")["02.2"]["verdict"] == "PASS"
-    interrupted(stack, 1.5, signal.SIGINT, "destroy")
+    interrupted(stack, locked, signal.SIGINT, "destroy")
     stack.pulumi("up", "--yes", "--skip-preview")
     assert stack.verdicts("02.2")["02.2"]["verdict"] == "PASS"
     assert "left behind: 0" in stack.pulumi("destroy", "--yes", "--skip-preview").stdout
@@ -178,7 +201,7 @@ def test_ctrl_c_during_up_and_destroy_then_up_again(stack: LiveStack, says) -> N
 def test_kill_9_then_unlock_and_up(stack: LiveStack, says) -> None:
     stack.pulumi("stack", "init")
     stack.pulumi("config", "set", "celerylab:lab", "solution")
-    assert interrupted(stack, 6, signal.SIGKILL, "up").returncode == -signal.SIGKILL
+    assert interrupted(stack, converging, signal.SIGKILL, "up").returncode == -signal.SIGKILL
     says(stack.pulumi("up", "--yes", "--skip-preview", check=False), "the stack is currently locked")
     says(stack.celerylab("up", check=False), "is locked by another run", "celerylab unlock 02")
     assert "is unlocked" in stack.celerylab("unlock").stdout
@@ -197,7 +220,7 @@ def test_a_lock_whose_owner_lives_is_not_cleared(stack: LiveStack, says) -> None
         env={**os.environ, **shell_environment(os.environ)},
         stdout=subprocess.DEVNULL,
     )
-    time.sleep(3)
+    wait_until(locked, stack)
     says(stack.celerylab("unlock", check=False), f"is in use by process {process.pid}", code=7)
     assert process.wait(timeout=120) == 0
 
