@@ -63,7 +63,6 @@ def prove(
     if not folders:
         out.print("every module's proof is up to date")
         return
-    engine()
     try:
         work = [(folder, load_module(folder), found) for folder in folders for found in _variants(folder, variant)]
     except InputError as error:
@@ -71,6 +70,7 @@ def prove(
             raise
         err.print(str(error), style="red", markup=False)  # a module that is wrong is a proof that failed
         raise typer.Exit(1) from None
+    engine()
     problems = [] if variant else [problem for folder in folders for problem in static_problems(folder)]
     for problem in problems:
         err.print(problem, style="red", markup=False)
@@ -86,7 +86,7 @@ def prove(
     outcomes = _run(work, jobs, time.monotonic() + minutes * 60 if minutes else None, kept)
     summaries = [_conclude(folder, [o for f, o in outcomes if f == folder], partial or bool(problems)) for folder in folders]
     for folder, summary in zip(folders, summaries, strict=True):
-        if folder in kept and not summary["problems"]:
+        if folder in kept and not problems and not summary["problems"]:  # the proof is written
             kept[folder].forget()
     if json_:
         print_json([summary for summary in summaries if summary["runs"]])

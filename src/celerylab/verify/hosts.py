@@ -11,8 +11,8 @@ from testinfra.host import Host as TestinfraHost
 from celerylab.verify.expect import NotObservedError
 
 OBSERVER = "observer"
-APPLICATION = "celery"  # the account of role celery_app, and its
-ENVIRONMENT = "/opt/celery/venv"  # virtual environment
+APPLICATION = "celery"  # the account of role celery_app
+ENVIRONMENT = "/opt/celery/venv"  # its virtual environment
 TIMEOUT_SECONDS = 30
 # How Docker itself, not the command, says that a command could not be run.
 _DOCKER_SAYS = ("Error response from daemon", "Error: No such container", "Cannot connect to the Docker daemon", "OCI runtime exec failed")

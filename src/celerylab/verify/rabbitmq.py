@@ -11,8 +11,7 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from celerylab.verify.expect import BrokerUnreachableError
-
-CONNECT_SECONDS = 5
+from celerylab.verify.worker import CONNECT_SECONDS
 
 
 @dataclass(frozen=True)
