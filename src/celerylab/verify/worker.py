@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
+from time import monotonic
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -13,13 +15,15 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from celerylab.verify.access import PLAIN, Access
-from celerylab.verify.expect import BrokerUnreachableError, wait_for
+from celerylab.verify.expect import BrokerUnreachableError, NotAsExpectedError, NotObservedError, wait_for
 from celerylab.verify.stack import Stack
 
 WORKER_UNIT = "celery@default.service"  # the instance that role celery_worker makes by default
 CONNECT_SECONDS = 5
 _LOST_BACKEND = "reconnect to the Celery result store"
 REPLY_SECONDS = 1.5  # a worker answers in milliseconds; a stopped one never does
+ECHOES, ECHO_SECONDS = 5, 5
+BUSY_SECONDS = 0.3  # an echo takes some hundredths of a second; it takes this long where others use the processors
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,30 @@ class WorkerClient:
             look=look,
             every=0.05,
         )
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """What fails inside the block depends on seconds, so it counts only on a machine that has time for the worker.
+
+        Raises NotObservedError instead where echoes through the same worker are slow as well. A worker that gives no echo is no excuse.
+        """
+        try:
+            yield
+        except NotAsExpectedError as failure:
+            try:
+                seconds = median(self._echo_seconds() for _ in range(ECHOES))
+            except (NotAsExpectedError, BrokerUnreachableError):
+                raise failure from None
+            if seconds > BUSY_SECONDS:
+                raise NotObservedError(
+                    f"this machine is too busy to measure waits: an echo takes {seconds:.1f} s (before that: {failure.observed})"
+                ) from failure
+            raise
+
+    def _echo_seconds(self) -> float:
+        started = monotonic()
+        self.outcome(self.send("celerylab_probe.echo", ""), ECHO_SECONDS)
+        return monotonic() - started
 
     def _ask(self, question: str, *items: str, **arguments: Any) -> dict[str, Any]:
         # A connection of its own each time: one from the pool may have died with a broker that a check stopped.
