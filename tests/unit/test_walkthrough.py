@@ -15,7 +15,8 @@ def test_blocks_become_steps_in_order(tmp_path: Path) -> None:
     path.write_text(
         "# Title with ```code``` in a line\n\n```sh\ncd x\nls\n```\n\n```text\nout\n```\n"
         "1. indented:\n\n   ```sh exit=1\n   verify \\\n     02\n   ```\n"
-        '```python file=app/a.py\n"""A."""\n```\n```sh no-test\nquiz\n```\n',
+        '```python file=app/a.py\n"""A."""\n```\n```sh no-test\nquiz\n```\n'
+        "```sh repaired exit=2\nprobe\n```\n",
         encoding="utf-8",
     )
     assert read_walkthrough(path) == [
@@ -23,10 +24,14 @@ def test_blocks_become_steps_in_order(tmp_path: Path) -> None:
         Run(13, "verify \\\n  02\n", exit_status=1),
         Write(17, PurePosixPath("app/a.py"), '"""A."""\n'),
         Run(20, "quiz\n", tested=False),
+        Run(23, "probe\n", exit_status=2, repaired=True),
     ]
 
 
-@pytest.mark.parametrize("info", ["", "python", "bash", "sh notest", "sh exit=x", "sh exit=1 no-test", "text file", "shell"])
+@pytest.mark.parametrize(
+    "info",
+    ["", "python", "bash", "sh notest", "sh exit=x", "sh exit=1 no-test", "sh exit=1 exit=2", "sh repaired repaired", "text file", "shell"],
+)
 def test_a_block_that_says_nothing_known_is_refused(tmp_path: Path, info: str) -> None:
     path = tmp_path / "README.md"
     path.write_text(f"one\n\n```{info}\nx\n```\n", encoding="utf-8")

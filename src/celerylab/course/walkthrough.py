@@ -1,7 +1,8 @@
 """A README as a list of steps, so that a test does what a learner is told to do, top to bottom.
 
-Fenced blocks are read by their info string: `sh` is run in one shell, `sh exit=1` ends with that exit status on purpose, `sh no-test` is
-for people only; any language with `file=PATH` is the whole content of that file of lab/; `text` is output, and is left out.
+Fenced blocks are read by their info string: `sh` is run in one shell, `sh exit=1` ends with that exit status on purpose, `sh repaired` comes
+after something that the learner has to find out alone, `sh no-test` is for people only; any language with `file=PATH` is the whole content of
+that file of lab/; `text` is output, and is left out.
 """
 
 import re
@@ -15,12 +16,16 @@ _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=ind
 
 @dataclass(frozen=True)
 class Run:
-    """Commands of one block, from `line` of the file on. The last one ends with `exit_status`; `tested` is False for people only."""
+    """Commands of one block, from `line` of the file on. The last one ends with `exit_status`; `tested` is False for people only.
+
+    `repaired`: the commands want what the solution is deployed for.
+    """
 
     line: int
     script: str
     exit_status: int = 0
     tested: bool = True
+    repaired: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,12 @@ def _step(line: int, info: list[str], body: str, path: Path) -> Run | Write | No
         return Write(line, target, body)
     if language == "text" and not options:
         return None
-    if language == "sh" and not options:
-        return Run(line, body)
     if language == "sh" and options == ["no-test"]:
         return Run(line, body, tested=False)
-    if language == "sh" and len(options) == 1 and (status := re.fullmatch(r"exit=(\d+)", options[0])):
-        return Run(line, body, exit_status=int(status[1]))
+    statuses = [int(found[1]) for option in options if (found := re.fullmatch(r"exit=(\d+)", option))]
+    repaired = "repaired" in options
+    if language == "sh" and len(statuses) < 2 and len(statuses) + repaired == len(options):
+        return Run(line, body, exit_status=sum(statuses), repaired=repaired)
     raise InputError(
-        f"{path}:{line}: ```{' '.join(info)} is no block we know; write sh, sh exit=N, sh no-test, text, or LANGUAGE file=PATH"
+        f"{path}:{line}: ```{' '.join(info)} is no block we know; write sh, sh exit=N, sh repaired, sh no-test, text, or LANGUAGE file=PATH"
     )
