@@ -1,6 +1,9 @@
 """What all tiers share."""
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,30 @@ from celerylab.errors import EngineError
 from celerylab.providers.engine import engine
 
 TIERS = ("unit", "render", "roles", "live")
+LOCK = Path(tempfile.gettempdir()) / f"celerylab-tests-{os.getuid()}.lock"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's folder is its tier, so that `-m unit` and `tests/unit` are the same; cheap tiers run first."""
+    """A test's folder is its tier, so that `-m unit` and `tests/unit` are the same; cheap tiers run first.
+
+    Of a tier, lessons begin first, because each is one test that takes minutes, and what must be alone comes last.
+    """
     for item in items:
         item.add_marker(tier(item))
-    items.sort(key=lambda item: TIERS.index(tier(item)))
+    items.sort(key=lambda item: (TIERS.index(tier(item)), is_alone(item), "lesson" not in item.path.name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test marked `alone` has the machine to itself: others, of whatever process of this user, wait until it is done."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
+        return (yield)
+
+
+def is_alone(item: pytest.Item) -> bool:
+    """Whether the test measures time, so that no other may run beside it."""
+    return item.get_closest_marker("alone") is not None
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

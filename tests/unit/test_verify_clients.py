@@ -4,16 +4,20 @@ import importlib.util
 import threading
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
+from celery.states import RETRY, SUCCESS
 
 from celerylab.verify.expect import NotObservedError
 from celerylab.verify.http_stub import Behaviour, HttpStub
 from celerylab.verify.rabbitmq import Message
+from celerylab.verify.replies import use_replies
 from celerylab.verify.worker import WorkerClient
 
 pytestmark = pytest.mark.unit
@@ -89,3 +93,18 @@ def test_a_task_declares_what_its_worker_says() -> None:
     worker: Any = object.__new__(WorkerClient)
     worker._ask = lambda *_: answers
     assert worker.declared("payments.charge", "max_retries") == {"one": "3", "two": None}
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our backend", "Celery's own, which would lose it"])
+def test_an_end_survives_a_retry_that_is_reported_late(own: bool) -> None:
+    app = Celery("observer", broker=f"memory://{uuid.uuid4().hex}", backend="rpc://", set_as_current=False)
+    if own:
+        use_replies(app)
+    task = uuid.uuid4().hex
+    request = SimpleNamespace(reply_to=app.thread_oid, correlation_id=task, id=task)
+    with app.producer_or_acquire() as producer:
+        app.backend.on_task_call(producer, task)
+    for state in (RETRY, SUCCESS, RETRY):  # the last one is that of the first attempt, from a process that was slow
+        app.backend.store_result(task, ConnectionError("busy") if state == RETRY else "done", state, request=request)
+    seen = [app.backend.get_task_meta(task)["status"] for _ in range(2)]
+    assert (seen == [SUCCESS, SUCCESS]) == own

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from celerylab.verify.access import PLAIN, Access
 from celerylab.verify.expect import BrokerUnreachableError, NotAsExpectedError, NotObservedError, wait_for
+from celerylab.verify.replies import use_replies
 from celerylab.verify.stack import Stack
 
 WORKER_UNIT = "celery@default.service"  # the instance that role celery_worker makes by default
@@ -50,6 +51,7 @@ class WorkerClient:
             backend=result_url or stack.broker_url(kind="result_url", tls=tls),
             set_as_current=False,
         )
+        use_replies(self.app)
         self.app.conf.update(access.settings(stack.broker_name))
         self.app.conf.update(
             broker_connection_timeout=CONNECT_SECONDS,
