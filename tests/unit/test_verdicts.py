@@ -13,7 +13,7 @@ import pytest
 
 from celerylab.verify.clock import clock_problem
 from celerylab.verify.results import ObjectiveResult, Results, Verdict
-from celerylab.verify.run import verify
+from celerylab.verify.run import start_suite, verify
 from celerylab.verify.stack import Stack
 
 MODULE = """
@@ -189,6 +189,30 @@ def test_a_run_of_some_objectives_is_no_pass_of_the_module(run) -> None:
     assert [objective.id for objective in results.objectives] == ["02.2"]
     assert results.objectives[0].verdict is Verdict.PASS
     assert not results.passed
+
+
+def test_a_suite_that_was_started_early_decides_once_it_is_given_the_stack(run, tmp_path: Path) -> None:
+    run(FIRST + "    pass\n" + SECOND)
+    stack = Stack("try", outputs({}))
+    with start_suite(stack.module_folder, "early", ["02.1"]) as suite:
+        results, folder = verify(stack, ["02.1"], suite=suite)
+    assert [(objective.id, objective.verdict) for objective in results.objectives] == [("02.1", Verdict.PASS)]
+    assert folder == suite.folder
+
+
+def test_a_suite_that_never_got_a_stack_leaves_nothing(run) -> None:
+    run(FIRST + "    pass\n" + SECOND)
+    with start_suite(Stack("try", outputs({})).module_folder, "early", []) as suite:
+        assert suite.folder.is_dir()
+    assert not suite.folder.exists()
+    assert children_of_this_process() == []
+
+
+def children_of_this_process() -> list[str]:
+    me = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    if not me.exists():
+        pytest.skip("this kernel does not list the children of a process")
+    return [pid for pid in me.read_text(encoding="ascii").split() if "celerylab-stack" in Path(f"/proc/{pid}/cmdline").read_text("utf-8")]
 
 
 def test_an_edited_suite_says_so(run) -> None:

@@ -18,8 +18,9 @@ from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.module import load_module
 from celerylab.verify.report import fix_first, print_results
 from celerylab.verify.results import Results
-from celerylab.verify.run import latest_results, verify
+from celerylab.verify.run import latest_results, start_suite, verify
 from celerylab.verify.stack import Stack
+from celerylab.verify.suite import Suite
 
 POLL_SECONDS = 0.3
 KEYS = "[h]int  [v]erify all  [d]iff with the solution  [r]eset  [q]uit"
@@ -73,20 +74,26 @@ class Session:
         """What was saved reaches the stack, and the objectives it touches are decided first; another save cuts that short."""
         began = time.monotonic()
         err.print(f"saved: {', '.join(saved)}", markup=False)
-        try:
-            self._target.run("up", "--yes", "--skip-preview", quiet=True)
-        except InterruptedRunError:
-            raise
-        except CelerylabError as error:
-            err.print(str(error), style="red", markup=False)
-            return
-        done("applied", time.monotonic() - began)
         first = touched(self._module, saved, self._last)
-        if not first or self._verify(first):
+        # Started now, it has imported what it needs when the stack is ready.
+        with start_suite(self._target.folder, self._target.instance.id, first) as suite:
+            try:
+                self._target.run("up", "--yes", "--skip-preview", quiet=True)
+            except InterruptedRunError:
+                raise
+            except CelerylabError as error:
+                err.print(str(error), style="red", markup=False)
+                return
+            done("applied", time.monotonic() - began)
+            decided = self._verify(first, suite)
+        if decided and first:
             self._verify([])
 
-    def _verify(self, only: list[str]) -> bool:
-        """Decides objectives (all where `only` is empty) and shows what came out; False where a save or a key came between."""
+    def _verify(self, only: list[str], suite: Suite | None = None) -> bool:
+        """Decides objectives (all where `only` is empty) and shows what came out; False where a save or a key came between.
+
+        `suite` is one that was started for these objectives.
+        """
 
         def hear(event: dict[str, Any]) -> None:
             if event["event"] == "check" and not event.get("cause", "").startswith("needs "):
@@ -99,7 +106,7 @@ class Session:
             interrupted = self._watcher.dirty() or self._keys.waiting()
             return interrupted
 
-        results, folder = verify(Stack(self._target.name, self._target.outputs()), only, hear, cancelled)
+        results, folder = verify(Stack(self._target.name, self._target.outputs()), only, hear, cancelled, suite)
         if interrupted:
             return False
         if results.complete:

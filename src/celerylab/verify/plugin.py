@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Generator, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,12 @@ from celerylab.verify.objectives import applies, with_needs, worst
 from celerylab.verify.results import Verdict
 from celerylab.verify.stack import Stack
 
-if TYPE_CHECKING:  # testinfra and Celery take a second to import; the fixtures that need them do it
+if TYPE_CHECKING:  # testinfra and Celery: see SLOW_IMPORTS
     from celerylab.verify.hosts import ObservedHost
     from celerylab.verify.worker import WorkerClient
 
 HEAL_SECONDS = 30
+SLOW_IMPORTS = ("celerylab.verify.hosts", "celerylab.verify.worker")  # a second, which passes while the stack is still being deployed
 
 
 def objective(objective_id: str) -> pytest.MarkDecorator:
@@ -35,21 +37,23 @@ def objective(objective_id: str) -> pytest.MarkDecorator:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Two private files: what is under test, and where the verdicts go."""
+    """What is under test, and where the verdicts go."""
     group = parser.getgroup("celerylab")
-    group.addoption("--celerylab-stack", type=Path, help="file with the stack's name and outputs; mode 0600")
+    group.addoption("--celerylab-stack", type=Path, help="pipe from which the stack's name and outputs will come")
     group.addoption("--celerylab-report", type=Path, help="file that receives one JSON line per event")
     group.addoption("--celerylab-only", default="", help="objectives to decide, separated by commas; their needs are decided as well")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker, and the judge where a stack is given."""
+    """Registers the marker, and the judge where a stack is given: it may not be deployed yet, and is waited for."""
     config.addinivalue_line("markers", "objective(id): the check decides this objective of the module")
     if config.getoption("--celerylab-stack"):
         # Asked to end, by whom and how ever, the suite unwinds: a fault undoes itself on the way. A process that a shell put into the
         # background ignores SIGINT until somebody says otherwise.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for name in SLOW_IMPORTS:
+            import_module(name)
         stack = Stack.read(config.getoption("--celerylab-stack"))
         only = [name for name in config.getoption("--celerylab-only").split(",") if name]
         config.pluginmanager.register(Judge(stack, config.getoption("--celerylab-report"), only), "celerylab-judge")

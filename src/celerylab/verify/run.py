@@ -1,11 +1,6 @@
-"""Runs a module's suite in a process of its own and makes one result of what that process managed to write."""
+"""Runs a module's suite (suite.py) and makes one result of what its process managed to write."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,14 +12,26 @@ from celerylab import __version__
 from celerylab.digest import digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import data_dir
-from celerylab.topology.module import Objective
-from celerylab.verify.clock import clock_now, clock_problem
+from celerylab.topology.module import Objective, load_module
+from celerylab.verify.clock import clock_problem
 from celerylab.verify.objectives import applies, worst
 from celerylab.verify.results import Fingerprint, ObjectiveResult, Results, Verdict
 from celerylab.verify.stack import Stack
+from celerylab.verify.suite import Suite
 
 KEPT_RUNS = 20
 SUITE_HASH = "suite.sha256"  # in the module's folder: the hash of the published verify/
+
+
+def start_suite(module_folder: Path, instance: str, only: list[str]) -> Suite:
+    """Starts the suite that decides the objectives `only` (all where empty) of the stack `instance`, as soon as `verify` gives it the stack.
+
+    Raises InputError for an objective that does not exist.
+    """
+    module = load_module(module_folder)
+    wanted = [module.objective(objective_id).id for objective_id in only] or [objective.id for objective in module.objectives]
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    return Suite(module_folder, wanted, data_dir() / "results" / instance / run)
 
 
 def verify(
@@ -32,20 +39,20 @@ def verify(
     only: list[str],
     hear: Callable[[dict[str, Any]], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
+    suite: Suite | None = None,
 ) -> tuple[Results, Path]:
     """Runs the checks of `stack`'s module (of the objectives `only`, or of all); returns the result and its folder.
 
-    `hear` gets each event. `cancelled` is asked often: once it says yes, faults are undone and the rest is not observed.
+    `hear` gets each event. `cancelled` is asked often: once it says yes, faults are undone and the rest is not observed. `suite` is one that
+    was started before, for the same objectives.
 
     Raises InputError for an objective that does not exist.
     """
-    wanted = [stack.module.objective(objective_id).id for objective_id in only] or [objective.id for objective in stack.module.objectives]
     started = datetime.now(UTC)
-    run = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-    folder = data_dir() / "results" / stack.outputs["instance"] / run
-    folder.mkdir(parents=True)
-    events = _run_suite(stack, wanted, folder, hear, cancelled)
-    results = assemble(stack, wanted, events, run, started)
+    with suite or start_suite(stack.module_folder, stack.outputs["instance"], only) as running:
+        events = running.run(stack, hear, cancelled)
+    folder = running.folder
+    results = assemble(stack, running.objectives, events, folder.name, started)
     (folder / "results.json").write_text(results.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     _keep_recent(folder.parent)
     return results, folder
@@ -109,66 +116,6 @@ def published_suite_hash(module: Path) -> str:
     """Hash of a module's verify/ as it was published; empty where none is recorded."""
     path = module / SUITE_HASH
     return path.read_text(encoding="ascii").strip() if path.is_file() else ""
-
-
-def _run_suite(
-    stack: Stack, wanted: list[str], folder: Path, hear: Callable[[dict[str, Any]], None], cancelled: Callable[[], bool]
-) -> list[dict[str, Any]]:
-    report = folder / "events.jsonl"
-    report.touch()
-    with tempfile.TemporaryDirectory(prefix="celerylab-") as private:
-        description = Path(private, "stack.json")
-        description.touch(mode=0o600)
-        description.write_text(json.dumps({"name": stack.name, "outputs": stack.outputs}), encoding="utf-8")
-        command = [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                str(stack.module_folder / "verify"),
-                "-p",
-                "celerylab.verify.plugin",
-                "-p",
-                "no:cacheprovider",
-            ),
-            *("-c", os.devnull, "--rootdir", str(stack.module_folder), "--quiet", "--no-header", "--tb=short", "-o", "addopts="),
-            *("--celerylab-stack", str(description), "--celerylab-report", str(report), "--celerylab-only", ",".join(wanted)),
-        ]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        with (
-            (folder / "pytest.log").open("w", encoding="utf-8") as log,
-            subprocess.Popen(command, stdout=log, stderr=log, env=environment) as child,
-        ):
-            try:
-                return _follow(child, report, hear, cancelled)
-            except BaseException:
-                child.terminate()  # faults undo themselves when the runner is asked to end
-                child.wait()
-                raise
-
-
-def _follow(
-    child: subprocess.Popen[bytes], report: Path, hear: Callable[[dict[str, Any]], None], cancelled: Callable[[], bool]
-) -> list[dict[str, Any]]:
-    events: list[dict[str, Any]] = []
-    with report.open(encoding="utf-8") as lines:
-        ended = False
-        while True:
-            line = lines.readline()
-            if line.endswith("\n"):
-                events.append({**json.loads(line), "heard": clock_now()})
-                hear(events[-1])
-            elif ended:
-                return events
-            else:
-                try:
-                    child.wait(timeout=0.1)
-                    ended = True
-                except subprocess.TimeoutExpired:
-                    if cancelled():
-                        child.terminate()
-                        child.wait()
-                        ended = True
 
 
 def _objective_result(objective: Objective, expected: list[str], checks: list[dict[str, Any]], finished: bool) -> ObjectiveResult:

@@ -101,6 +101,6 @@ class Stack:
 
     @classmethod
     def read(cls, path: Path) -> "Stack":
-        """The stack that the parent process wrote to the private file `path`."""
+        """The stack that the parent process writes to the pipe `path`; waits for it."""
         content = json.loads(path.read_text(encoding="utf-8"))
         return cls(content["name"], content["outputs"])
