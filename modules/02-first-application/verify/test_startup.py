@@ -2,15 +2,15 @@
 
 import time
 
-from celerylab.verify.expect import expect, lasting, wait_for
+from celerylab.verify.expect import expect, wait_for
 from celerylab.verify.faults import restart_unit, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WORKER_UNIT, WorkerClient
 
-ATTEMPT_SECONDS = 15  # by then a worker has tried to connect and said so, or has given up
-ALONE_SECONDS = 3
+ATTEMPTS = 3  # whoever has tried so often goes on; Celery waits 2 s before the second time and 4 s before the third
+ATTEMPT_SECONDS = 20  # by then a worker has tried so often, or has given up
 READY_SECONDS = 30
 LOOK = "celerylab logs 02"
 
@@ -20,7 +20,6 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
     wait_for(worker.names, 15, expected="a worker that answers before the fault", observed="no worker answered", look=LOOK)
     before = node.main_pid(WORKER_UNIT)
     with unit_stopped(node, stack.broker.unit):
-        since = node.check_output("date +%s")
         restart_unit(node, WORKER_UNIT)
         started = wait_for(
             lambda: (pid := node.main_pid(WORKER_UNIT)) not in (0, before) and pid,
@@ -29,8 +28,7 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
             observed=lambda: f"main process {node.main_pid(WORKER_UNIT)}",
             look=LOOK,
         )
-        _await_first_attempt(node, started, since)
-        lasting(ALONE_SECONDS, "a worker that gives up needs so long to end")
+        _await_attempts(node, started)
     wait_for(
         worker.names,
         READY_SECONDS,
@@ -49,11 +47,12 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
     )
 
 
-def _await_first_attempt(node: ObservedHost, started: int, since: str) -> None:
-    """Returns when the worker has seen that there is no broker: it says so in its log, or ends. A worker that logs nothing gets the time."""
+def _await_attempts(node: ObservedHost, started: int) -> None:
+    """Returns when the process `started` has seen often that there is no broker: it says so in its log, or ends. A silent one gets the time."""
     deadline = time.monotonic() + ATTEMPT_SECONDS
     while time.monotonic() < deadline and node.main_pid(WORKER_UNIT) == started:
-        log = node.check_output("journalctl --no-pager --output=cat --unit=%s --since=@%s", WORKER_UNIT, since)
-        if "annot connect" in log:
+        # Of this process alone: the one before it lost its connection just now, and says the same.
+        log = node.check_output("journalctl --no-pager --output=cat _PID=%s", str(started))
+        if log.count("annot connect") >= ATTEMPTS:
             return
         time.sleep(0.3)
