@@ -30,7 +30,10 @@ class ThrowawayStack:
         return under_test
 
     def down(self) -> list[str]:
-        """Destroys and forgets the stack, by label where Pulumi cannot; returns what Docker still had after Pulumi's own receipt."""
+        """Destroys and forgets the stack, by label where Pulumi cannot.
+
+        Returns why Pulumi could not, and what Docker still had after its receipt.
+        """
         began = time.monotonic()
         instance = self.target.instance.id
         try:
@@ -38,7 +41,7 @@ class ThrowawayStack:
                 self.target.run("destroy", "--yes", "--skip-preview", quiet=True)
             rest = left_behind(instance)
         except CelerylabError as error:
-            rest = left_behind(instance) or [re.sub(r"\s+", " ", str(error))]
+            rest = [re.sub(r"\s+", " ", str(error)), *left_behind(instance)]
         remove_instance(instance)
         if self.target.exists():
             self.target.run("stack", "rm", "--yes", "--force", quiet=True)
