@@ -1,5 +1,6 @@
 """celery_worker on an unbaked host that also has its broker."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -126,6 +127,129 @@ def test_new_code_restarts_every_worker_once_and_lets_a_task_finish(scenario):
     assert call(scenario, "shop.added") == "added"
     result = f"from shop import app; print(app.AsyncResult('{task}').get(timeout=1))"
     assert scenario.host.check_output(f'{CALL}python -c "{result}"') == "rested"
+
+
+WATCHED = {
+    "prefork": {"queues": ["prefork"], "concurrency": 1},
+    "threads": {"queues": ["threads"], "pool": "threads", "concurrency": 1},
+    "solo": {"queues": ["solo"], "pool": "solo"},
+}
+
+
+@pytest.fixture(scope="module")
+def watched(scenario):
+    """A worker of each pool, with the shortest watchdog there is; their names."""
+    converge(scenario, celery_worker_instances=WATCHED, celery_worker_watchdog_seconds=10, celery_worker_longest_task_seconds=60)
+    for instance in WATCHED:
+        assert call(scenario, "shop.echo", 1, queue=instance, timeout=30) == "1"
+    yield list(WATCHED)
+    converge(scenario)
+
+
+def send(scenario, task, *arguments, queue):
+    """Sends a task and does not wait for it; its id."""
+    return scenario.host.check_output(
+        f"{CALL}python -c \"from shop import app; print(app.send_task('{task}', {list(arguments)!r}, queue='{queue}').id)\""
+    )
+
+
+def result_of(scenario, task, timeout=1):
+    return scenario.host.check_output(f"{CALL}python -c \"from shop import app; print(app.AsyncResult('{task}').get(timeout={timeout}))\"")
+
+
+def heartbeat(scenario, instance):
+    return int(scenario.host.check_output(f"stat --format %Y /run/celery/{instance}/heartbeat"))
+
+
+def wait_for_heartbeat(scenario, instance, until, seconds):
+    """Waits until the heart of a worker has beaten at that time of the host's clock."""
+    scenario.poll(f"test $(stat --format %Y /run/celery/{instance}/heartbeat) -ge {until}", seconds=seconds)
+
+
+def clock(scenario):
+    return int(scenario.host.check_output("date +%s"))
+
+
+def replaced(scenario, pids):
+    """Waits until each worker has another main process, and serves."""
+    for instance, pid in pids.items():
+        scenario.poll(f"pid=$(systemctl show --value --property MainPID celery@{instance}); test $pid != {pid} -a $pid != 0", seconds=60)
+        scenario.poll(f"journalctl --unit celery@{instance} --output cat", "Watchdog timeout (limit 10s)!")
+        assert call(scenario, "shop.echo", 2, queue=instance, timeout=30) == "2", instance
+
+
+def test_a_worker_whose_main_loop_is_blocked_is_restarted(scenario, watched):
+    pids = {instance: show(scenario, "MainPID", instance) for instance in watched}
+    for instance in watched:
+        code = f"app.control.broadcast('block', arguments={{'seconds': 600}}, destination=['{instance}@node-1'])"
+        scenario.host.check_output(f'{CALL}python -c "from shop import app; {code}"')
+    assert all(scenario.host.service(f"celery@{instance}").is_running for instance in watched), "is-active sees nothing"
+    assert {instance: show(scenario, "MainPID", instance) for instance in watched} == pids
+    replaced(scenario, pids)
+    for instance in watched:
+        journal = scenario.host.check_output(f"journalctl --unit celery@{instance} --output cat")
+        assert re.search(r"shop.py\", line \d+ in block", journal), f"the journal of {instance} does not say where it hung"
+
+
+def test_a_worker_that_is_stopped_by_a_signal_is_restarted(scenario, watched):
+    pids = {instance: show(scenario, "MainPID", instance) for instance in watched}
+    scenario.host.check_output(f"kill -STOP {' '.join(pids.values())}")
+    assert all(scenario.host.service(f"celery@{instance}").is_running for instance in watched), "is-active sees nothing"
+    replaced(scenario, pids)
+
+
+def test_a_worker_that_is_busy_with_a_long_task_is_left_alone(scenario, watched):
+    pids = {instance: show(scenario, "MainPID", instance) for instance in watched}
+    tasks = {instance: send(scenario, "shop.nap", 25, queue=instance) for instance in watched}
+    for instance, task in tasks.items():
+        assert result_of(scenario, task, timeout=60) == "rested", instance
+    assert {instance: show(scenario, "MainPID", instance) for instance in watched} == pids
+
+
+def test_a_worker_whose_broker_is_away_is_left_alone(scenario, watched):
+    pids = {instance: show(scenario, "MainPID", instance) for instance in watched}
+    scenario.host.check_output("systemctl stop redis-server")
+    until = clock(scenario) + 25
+    for instance in watched:
+        wait_for_heartbeat(scenario, instance, until, seconds=60)
+    scenario.host.check_output("systemctl start redis-server")
+    for instance in watched:
+        assert call(scenario, "shop.echo", 3, queue=instance, timeout=60) == "3", instance
+    assert {instance: show(scenario, "MainPID", instance) for instance in watched} == pids
+
+
+@pytest.mark.parametrize(
+    "stop", ["systemctl restart celery@*", "kill -TERM $(systemctl show --value --property MainPID celery@*)"], ids=["systemd", "signal"]
+)
+def test_a_shutdown_that_waits_for_a_long_task_is_not_cut_short(scenario, watched, stop):
+    restarts = {instance: show(scenario, "MainPID", instance) for instance in watched}
+    before = scenario.host.check_output("journalctl --output cat").count("Watchdog timeout")
+    tasks = {instance: send(scenario, "shop.nap", 20, queue=instance) for instance in watched}
+    for instance, task in tasks.items():
+        scenario.poll(f"journalctl --unit celery@{instance} --output cat", f"shop.nap[{task}] received")
+    scenario.host.check_output(stop)
+    for instance, task in tasks.items():
+        assert result_of(scenario, task, timeout=60) == "rested", instance
+        pid = restarts[instance]
+        scenario.poll(f"pid=$(systemctl show --value --property MainPID celery@{instance}); test $pid != {pid} -a $pid != 0", seconds=60)
+    assert scenario.host.check_output("journalctl --output cat").count("Watchdog timeout") == before
+
+
+def test_without_a_watchdog_the_unit_is_what_it_was(scenario):
+    converge(scenario, celery_worker_watchdog_seconds=0)
+    names = ("WatchdogUSec", "NotifyAccess")
+    assert [show(scenario, name) for name in names] == ["0", "none"]
+    unit = scenario.host.file("/etc/systemd/system/celery@.service").content_string
+    assert "ExecStart=/opt/celery/venv/bin/celery --app ${CELERY_APP} worker" in unit
+    assert not re.search("(?i)watchdog|heartbeat|notify|abort", unit)
+    assert call(scenario, "shop.echo", 5) == "5"
+    assert not scenario.host.file("/run/celery/default/heartbeat").exists
+    converge(scenario)
+
+
+def test_a_watchdog_that_is_too_quick_is_refused(scenario):
+    said = "celery_worker_watchdog_seconds: write at least 10, or 0 for no watchdog, not 9"
+    assert said in converge(scenario, celery_worker_watchdog_seconds=9, fails=True).output
 
 
 def test_a_worker_that_is_taken_out_is_stopped_for_good(scenario):

@@ -82,7 +82,9 @@ def bundle(wanted: dict[str, Any]) -> dict[str, Any]:
         folders = [("wheels", wheels), ("app", application)]
         entries = [(f"{digest}/{folder}/{file.name}", file) for folder, found in folders for file in found]
         last = f"{digest}/requirements.txt"
-        result["archive"] = str(pack(Path(wanted["cache"]), f"bundle-{digest}", entries, last, "root", text.encode()))
+        # Without a wheelhouse the same packages make another archive, one without wheels.
+        held = digest_json([[name, path.stat().st_size, path.stat().st_mtime_ns] for name, path in entries])[:8]
+        result["archive"] = str(pack(Path(wanted["cache"]), f"bundle-{digest}-{held}", entries, last, "root", text.encode()))
     return result
 
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from celery import Celery
+from celery.worker.control import control_command
 
 app = Celery("shop", broker=os.environ["BROKER_URL"], backend=os.environ["RESULT_URL"])
 app.conf.broker_connection_retry_on_startup = True
@@ -33,3 +34,9 @@ def touch(path):
     except OSError as error:
         return error.strerror
     return "written"
+
+
+@control_command(args=[("seconds", float)])
+def block(state, seconds):
+    """Holds up the main process of a worker, as a callback that waits would."""
+    time.sleep(seconds)
