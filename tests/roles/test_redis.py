@@ -64,12 +64,15 @@ def test_no_password_is_on_the_disk_in_clear(scenario):
 
 
 def test_data_survive_a_crash(scenario):
+    transaction = "MULTI\\nRPUSH pushed 1\\nRPUSH pushed 2\\nEXEC\\n"
+    scenario.host.check_output(f"printf '{transaction}' | redis-cli --user celery --pass {shlex.quote(PASSWORD)} --no-auth-warning")
     redis(scenario, "SET", "kept", "through a crash")
     scenario.host.run("sleep 1.2")  # appendfsync everysec promises no more
     before = scenario.host.check_output("systemctl show --value --property MainPID redis-server")
     scenario.host.check_output(f"kill -9 {before}")
     scenario.poll(f"redis-cli --user celery --pass {shlex.quote(PASSWORD)} --no-auth-warning GET kept", "through a crash")
     assert scenario.host.check_output("systemctl show --value --property MainPID redis-server") != before
+    assert redis(scenario, "LLEN", "pushed") == "2", "a transaction is lost: Redis replays its file as the default user"
 
 
 def in_force(scenario, name):
