@@ -1,9 +1,7 @@
 """02.4: a worker that is there before its broker."""
 
-import time
-
 from celerylab.verify.expect import expect, wait_for
-from celerylab.verify.faults import restart_unit, unit_stopped
+from celerylab.verify.faults import outlast_attempts, restart_unit, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack
@@ -28,7 +26,7 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
             observed=lambda: f"main process {node.main_pid(WORKER_UNIT)}",
             look=LOOK,
         )
-        _await_attempts(node, started)
+        outlast_attempts(node, {WORKER_UNIT: started}, ATTEMPTS, ATTEMPT_SECONDS)
     wait_for(
         worker.names,
         READY_SECONDS,
@@ -45,14 +43,3 @@ def test_worker_waits_for_a_broker_that_comes_later(node: ObservedHost, worker: 
         look=LOOK,
         restarts=restarts,
     )
-
-
-def _await_attempts(node: ObservedHost, started: int) -> None:
-    """Returns when the process `started` has seen often that there is no broker: it says so in its log, or ends. A silent one gets the time."""
-    deadline = time.monotonic() + ATTEMPT_SECONDS
-    while time.monotonic() < deadline and node.main_pid(WORKER_UNIT) == started:
-        # Of this process alone: the one before it lost its connection just now, and says the same.
-        log = node.check_output("journalctl --no-pager --output=cat _PID=%s", str(started))
-        if log.count("annot connect") >= ATTEMPTS:
-            return
-        time.sleep(0.3)

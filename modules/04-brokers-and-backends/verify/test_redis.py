@@ -1,6 +1,5 @@
 """04.3, 04.4 and 04.5: what Redis keeps, how workers live through its absence, and when a message counts as abandoned."""
 
-import time
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -10,7 +9,7 @@ from workers import LONGEST_SECONDS, READY_SECONDS, REDIS_WORKERS, unit
 
 from celerylab.verify.callers import Refused, Sent, call, publish, published
 from celerylab.verify.expect import expect, lasting, wait_for
-from celerylab.verify.faults import process_frozen, process_killed, started_afterwards, unit_stopped
+from celerylab.verify.faults import outlast_attempts, process_frozen, process_killed, started_afterwards, unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.plugin import objective
@@ -24,6 +23,7 @@ EVERYSEC_SECONDS = 2  # appendfsync everysec may lose the last second; the objec
 MEGABYTE = 2**20
 LIMITS = range(32 * MEGABYTE, 100 * MEGABYTE + 1)
 RESCUED_SECONDS = 15
+ATTEMPTS = 2
 LONGEST_SOCKET_TIMEOUT = 5
 HANGING_SECONDS = 20  # a caller with such a timeout has given up long before, on a busy machine as well
 LOOK_CONF = "celerylab shell 04 node-1 -- cat /etc/redis/local.conf"
@@ -104,7 +104,7 @@ def test_workers_consume_again_after_an_outage(node: ObservedHost, worker: Worke
     before = {name: node.main_pid(name) for name in REDIS_WORKERS}
     with started_afterwards(node, *REDIS_WORKERS):
         with unit_stopped(node, stack.broker.unit):
-            _await_attempts(node, before, node.check_output("date +%s"))
+            outlast_attempts(node, before, ATTEMPTS, READY_SECONDS / 2, since=node.check_output("date +%s"))
         key = f"04.4-{uuid.uuid4().hex}"
         _published(node, [[key, 1]], LOOK_WORKER)
         wait_for(
@@ -243,16 +243,6 @@ def _both_ready(worker: WorkerClient) -> None:
         observed=lambda: f"{', '.join(_redis_workers(worker)) or 'nobody'} answers",
         look=LOOK_BOTH,
     )
-
-
-def _await_attempts(node: ObservedHost, before: dict[str, int], since: str) -> None:
-    """Returns when each worker has tried to come back twice, or is another process, or has had time enough for both."""
-    deadline = time.monotonic() + READY_SECONDS / 2
-    while time.monotonic() < deadline:
-        tried = [node.check_output("journalctl --no-pager --output=cat --unit=%s --since=@%s", name, since) for name in before]
-        if all(log.count("annot connect") >= 2 or node.main_pid(name) != before[name] for name, log in zip(before, tried, strict=True)):
-            return
-        time.sleep(0.3)
 
 
 def _restarts(node: ObservedHost, before: dict[str, int]) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Failures on purpose. Each is a context manager that is undone on any exit, and each has a test that it bites and that it heals."""
 
 import shlex
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from celerylab.verify.hosts import ObservedHost
@@ -75,6 +76,20 @@ def rabbitmq_setting(host: ObservedHost, name: str, value: int) -> Iterator[None
         yield
     finally:
         _erlang(host, f"application:set_env(rabbit, {name}, {before}).")
+
+
+def outlast_attempts(host: ObservedHost, processes: Mapping[str, int], times: int, seconds: float, since: str = "0") -> None:
+    """Lets a broker's absence last until each worker has tried `times` times to reach it, has ended, or has had `seconds` for both.
+
+    `processes` are main processes by unit. Their own logs are read, from `since` (of the host's clock, in seconds since 1970) on.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        going = [pid for unit, pid in processes.items() if host.main_pid(unit) == pid]
+        logs = [host.check_output("journalctl --no-pager --output=cat --since=@%s _PID=%s", since, str(pid)) for pid in going]
+        if all(log.count("annot connect") >= times for log in logs):
+            return
+        time.sleep(0.3)
 
 
 def _erlang(host: ObservedHost, expression: str) -> str:

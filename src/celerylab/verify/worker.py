@@ -1,6 +1,6 @@
 """What running workers say of themselves, asked through the broker: never read from files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -22,7 +22,9 @@ from celerylab.verify.stack import Stack
 WORKER_UNIT = "celery@default.service"  # the instance that role celery_worker makes by default
 CONNECT_SECONDS = 5
 _LOST_BACKEND = "reconnect to the Celery result store"
-REPLY_SECONDS = 1.5  # a worker answers in milliseconds; a stopped one never does
+# A worker answers in milliseconds, a stopped one never does, and one that starts just now has missed the question: it is asked again.
+ASKED_SECONDS = (0.25, 0.25, 0.5, 1.0)
+OTHERS_SECONDS, OTHERS_TIMES = 0.4, 5  # for other workers, at least, and as a multiple of what the first one took
 ECHOES, ECHO_SECONDS = 5, 5
 BUSY_SECONDS = 0.3  # an echo takes some hundredths of a second; it takes this long where others use the processors
 
@@ -159,10 +161,26 @@ class WorkerClient:
         # A connection of its own each time: one from the pool may have died with a broker that a check stopped.
         with broker_errors(), self.app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_SECONDS)
-            answer: dict[str, Any] | None = getattr(self.app.control.inspect(timeout=REPLY_SECONDS, connection=connection), question)(
-                *items, **arguments
-            )
-        return answer or {}
+            drain_events = connection.drain_events
+            for seconds in ASKED_SECONDS:
+                connection.drain_events = _until_quiet(drain_events)
+                inspect = self.app.control.inspect(timeout=seconds, connection=connection)
+                answer: dict[str, Any] | None = getattr(inspect, question)(*items, **arguments)
+                if answer:
+                    return answer
+        return {}
+
+
+def _until_quiet(drain_events: Callable[..., None]) -> Callable[..., None]:
+    """`drain_events` for one question: Celery waits for each reply as long as for the first, though the others come right after it."""
+    asked, others = monotonic(), 0.0
+
+    def drain(timeout: float) -> None:
+        nonlocal others
+        drain_events(timeout=others or timeout)
+        others = others or max(OTHERS_SECONDS, OTHERS_TIMES * (monotonic() - asked))
+
+    return drain
 
 
 @contextmanager
