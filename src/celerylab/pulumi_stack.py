@@ -35,9 +35,12 @@ class PulumiStack:
         return Instance(self.environment.get("PULUMI_BACKEND_URL", ""), project_name(self.folder.name[:2]), self.name)
 
     def exists(self) -> bool:
-        """Whether the backend knows the stack."""
-        stacks = json.loads(self._capture("stack", "ls", "--json"))
-        return any(stack["name"].split("/")[-1] == self.name for stack in stacks)
+        """Whether the backend knows the stack. Asks for this one alone: a list of all reads what others are just writing."""
+        try:
+            self._capture("stack", "export", "--stack", self.name)
+        except InputError:
+            return False
+        return True
 
     def ensure(self) -> None:
         """Creates and selects the stack."""

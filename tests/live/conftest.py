@@ -121,7 +121,11 @@ def shared(module_02: Path, _images: None) -> Iterator[LiveStack]:
 @pytest.fixture
 def checkout(root: Path, tmp_path: Path) -> Path:
     """A clone with the uncommitted state of the working tree, so that the learner's lab/ is nobody else's."""
-    target = tmp_path / "checkout"
+    return copy_checkout(root, tmp_path / "checkout")
+
+
+def copy_checkout(root: Path, target: Path) -> Path:
+    """Copies what git knows or would add of `root` to `target`, with the same environment and tools; `target`."""
     files = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=root, capture_output=True, text=True, check=True
     ).stdout.split("\0")

@@ -78,10 +78,11 @@ def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
         connection = docker_connection(name)
         interpreter = _interpreter(name)
         variables = dict(recipe.variables)
-        packages = "\n".join(variables.get("celery_app_packages", _default(plan, "celery_app", "celery_app_packages")))
-        if "celery_app" in recipe.roles:
-            say("downloading wheels")
-            variables["celery_app_wheelhouse"] = str(wheelhouse(packages, interpreter))
+        for role in recipe.roles:
+            if f"{role}_wheelhouse" in plan.roles[role].options:
+                say("downloading wheels")
+                packages = variables.get(f"{role}_packages", plan.roles[role].defaults[f"{role}_packages"])
+                variables[f"{role}_wheelhouse"] = str(wheelhouse("\n".join(packages), interpreter))
         tasks = [
             {"name": f"Install {role}", "ansible.builtin.include_role": {"name": role, "tasks_from": "install"}} for role in recipe.roles
         ]
@@ -113,10 +114,6 @@ def _interpreter(container: str) -> Interpreter:
     script = "import platform; print(platform.python_version(), platform.machine())"
     version, machine = run_on_host(docker_connection(container), ["python3", "-c", script]).split()
     return Interpreter(version, machine)
-
-
-def _default(plan: Plan, role: str, variable: str) -> Any:
-    return plan.roles[role].defaults[variable]
 
 
 def _labels(recipe: Recipe) -> dict[str, str]:

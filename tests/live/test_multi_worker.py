@@ -1,0 +1,166 @@
+"""The multi-worker rung: tiers on hosts of their own, workers that come and go under load, and what Prometheus sees of it."""
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from celerylab.dashboard.panels import draw, read_panels
+from celerylab.providers.engine import engine, left_behind
+from celerylab.verify.ledger import LedgerReader
+from celerylab.verify.stack import Stack
+from celerylab.verify.worker import WorkerClient
+from tests.live.conftest import LiveStack, copy_checkout, run
+
+TASK_SECONDS = 2
+UNITS = ("redis-server", "postgresql@15-main", "celery-beat", "celery@default")
+HOSTS = {"broker-1", "data-1", "beat-1", "beat-2", "monitor-1"}
+
+
+@pytest.fixture(scope="module")
+def rung(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
+    """Module 02's solution on this rung, as a module of a checkout of its own."""
+    checkout = copy_checkout(root, tmp_path_factory.mktemp("rung") / "checkout")
+    source, folder = checkout / "modules" / "02-first-application", checkout / "modules" / "99-rung"
+    shutil.copytree(source, folder)
+    module = yaml.safe_load((source / "module.yaml").read_text(encoding="utf-8"))
+    objective = {**module["objectives"][0], "id": "99.1", "needs": []}
+    module |= {"id": "99", "slug": "rung", "environment": "multi-worker", "objectives": [objective], "artefacts": []}
+    module["needs"] = {"memory": "1536MiB", "disk": "3GiB"}
+    (folder / "module.yaml").write_text(yaml.safe_dump(module), encoding="utf-8")
+    program = (source / "Pulumi.yaml").read_text(encoding="utf-8").replace("single-node", "multi-worker")
+    (folder / "Pulumi.yaml").write_text(program.replace("celerylab-02", "celerylab-99").replace('"02"', '"99"'), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CELERYLAB_PROJECT", str(checkout))
+        live = LiveStack(folder)
+        try:
+            live.up(workers="2")
+            yield live
+        finally:
+            live.remove()
+    assert left_behind(live.instance) == []
+
+
+@pytest.fixture
+def stack(rung: LiveStack) -> Stack:
+    return Stack(rung.name, rung.outputs())
+
+
+@pytest.fixture
+def worker(stack: Stack) -> Iterator[WorkerClient]:
+    client = WorkerClient(stack)
+    yield client
+    client.close()
+
+
+def started(rung: LiveStack) -> dict[str, str]:
+    """When the container of each host began to run, and what its services' main processes are."""
+    found = {}
+    for name, host in rung.outputs()["hosts"].items():
+        container = engine().containers.get(host["container"])
+        units = container.exec_run(
+            ["systemctl", "show", "--property=Id,MainPID", "redis-server", "celery@default", "celery-beat", "postgresql@15-main"]
+        )
+        found[name] = container.attrs["State"]["StartedAt"] + units.output.decode()
+    return found
+
+
+@contextmanager
+def load(worker: WorkerClient) -> Iterator[list[tuple[str, Any]]]:
+    """Sends a short task four times a second, for as long as the block takes; each as its key and its result."""
+    sent: list[tuple[str, Any]] = []
+    ended = threading.Event()
+
+    def feed() -> None:
+        while not ended.wait(0.25):
+            key = uuid.uuid4().hex
+            sent.append((key, worker.send("celerylab_probe.sleep", TASK_SECONDS, key)))
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    try:
+        yield sent
+    finally:
+        ended.set()
+        feeder.join()
+
+
+def prometheus(stack: Stack, question: str) -> Any:
+    with urllib.request.urlopen(f"http://{stack.endpoint('prometheus')}/api/v1/{question}", timeout=10) as answer:
+        return json.load(answer)["data"]
+
+
+def test_each_tier_is_a_host_of_its_own_and_results_are_not_where_the_broker_is(
+    rung: LiveStack, stack: Stack, worker: WorkerClient
+) -> None:
+    assert set(stack.hosts) == HOSTS | {"worker-1", "worker-2"}
+    assert worker.names() == ["default@worker-1", "default@worker-2"]
+    result = worker.send("celerylab_probe.echo", "there and back")
+    assert worker.outcome(result, 20).result == "there and back"
+    ask = "redis-cli --no-auth-warning --user celery --pass $PASSWORD -n 1 --scan --pattern 'celery-task-meta-*'"
+    secret = {"PASSWORD": stack.secrets["broker_password"]}
+    kept = {
+        host: run(["docker", "exec", "-e", "PASSWORD", stack.hosts[host]["container"], "sh", "-c", ask], rung.folder, env=secret).stdout
+        for host in ("broker-1", "data-1")
+    }
+    assert result.id in kept["data-1"]
+    assert kept["broker-1"].strip() == ""
+
+
+def test_one_worker_more_touches_no_other_host_but_prometheus_list(rung: LiveStack, stack: Stack, worker: WorkerClient) -> None:
+    before = started(rung)
+    rung.up(workers="3")
+    after = started(rung)
+    assert {name: after[name] for name in before} == before
+    deadline = time.monotonic() + 30
+    while "default@worker-3" not in worker.names():
+        assert time.monotonic() < deadline, worker.names()
+    up = {target["labels"]["instance"] for target in prometheus(stack, "targets")["activeTargets"] if target["labels"]["job"] == "hosts"}
+    assert len(up) == len(HOSTS) + 3
+
+
+def test_a_worker_that_is_scaled_away_under_load_ends_what_it_has(rung: LiveStack, stack: Stack, worker: WorkerClient) -> None:
+    assert len(worker.names()) == 3
+    with load(worker) as sent:
+        rung.up(workers="2")
+    assert len(sent) > 4 * TASK_SECONDS, "no load while the worker went"
+    assert worker.names() == ["default@worker-1", "default@worker-2"]
+    ledger = LedgerReader(stack)
+    for key, result in sent:
+        assert worker.outcome(result, 60).state == "SUCCESS"
+        assert len(ledger.entries(key, "end")) == 1
+        assert len(ledger.entries(key, "start")) == 1, "begun twice: the worker that went did not finish it"
+
+
+def test_prometheus_sees_every_host_and_every_panel_has_data(root: Path, stack: Stack, worker: WorkerClient) -> None:
+    with load(worker):
+        time.sleep(10)  # two scrapes at least, with something to count
+    targets = prometheus(stack, "targets")["activeTargets"]
+    assert {target["health"] for target in targets} == {"up"}, targets
+    for panel in read_panels(root / "manifests" / "dashboards" / "celery.json"):
+        lines = draw(panel, f"http://{stack.endpoint('prometheus')}", minutes=15)["lines"]
+        if "ALERTS" not in panel.targets[0].expr:  # nothing is wrong, so none fires
+            assert any(line["points"] for line in lines), f"{panel.title}: no data"
+
+
+def test_the_alert_rules_pass_their_own_tests(root: Path, rung: LiveStack, stack: Stack) -> None:
+    container = stack.hosts["monitor-1"]["container"]
+    run(["docker", "exec", container, "mkdir", "-p", "/var/tmp/alerts"], rung.folder)
+    archive = subprocess.run(["tar", "-C", str(root / "manifests" / "alerts"), "-c", "."], capture_output=True, check=True).stdout
+    subprocess.run(["docker", "exec", "-i", container, "tar", "-C", "/var/tmp/alerts", "-x"], input=archive, check=True)
+    result = run(["docker", "exec", container, "promtool", "test", "rules", "/var/tmp/alerts/tests/celery.yml"], rung.folder)
+    assert "SUCCESS" in result.stdout
+    rules = {rule["name"] for group in prometheus(stack, "rules")["groups"] for rule in group["rules"]}
+    tested = yaml.safe_load((root / "manifests" / "alerts" / "tests" / "celery.yml").read_text(encoding="utf-8"))["tests"]
+    firing = {case["alertname"] for test in tested for case in test["alert_rule_test"] if case["exp_alerts"]}
+    assert rules == firing, "each rule has a test in which it fires"
