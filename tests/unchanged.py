@@ -1,4 +1,4 @@
-"""What passed is not run again while nothing that it depends on has changed: roles' scenarios and lessons, which take minutes each.
+"""What passed is not run again while nothing that it depends on has changed: roles' scenarios, lessons and real environments.
 
 Only where whole folders of tests are run, and for a day; CELERYLAB_TEST_ALL=1 runs everything. The summary names what was left out.
 """
@@ -7,6 +7,7 @@ import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,23 @@ from celerylab.digest import digest_json, digest_tree
 from celerylab.paths import cache_dir
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def _files(tier: str) -> list[str]:
+    """What the test files of a tier share: helpers, fixtures and data, relative to the checkout."""
+    folder = ROOT / "tests" / tier
+    shared = [path for path in sorted(folder.iterdir()) if not path.name.startswith("test_") and path.name != "__pycache__"]
+    return [path.relative_to(ROOT).as_posix() for path in shared]
+
+
 VALID = timedelta(days=1)
-_NOISE = {"__pycache__", "lab", "README.md"}
-_SCENARIO = ("uv.lock", ".config", "environments/images", "src/celerylab/converge", "src/celerylab/images")
-_SCENARIO_TESTS = ("tests/roles/conftest.py", "tests/roles/asking.py", "tests/roles/files")
-_LESSON = ("uv.lock", "environments", "manifests", "roles", "stacks", "src", "tests/live/conftest.py", "tests/live/lessons.py")
+_NOISE = {"__pycache__", "lab"}
+# What decides how a scenario ends, beside its roles and its tests; a real environment, beside its tests; and a lesson, beside its module.
+_SCENARIO = ("uv.lock", ".config", "environments/images", "src/celerylab/converge", "src/celerylab/images", *_files("roles"))
+_LESSON = ("uv.lock", "environments", "manifests", "roles", "stacks", "src", *_files("live"))
+_LIVE = (*_LESSON, "README.md", "activate", "modules", "scripts", "tools")
+_COLLECTION = ("uv.lock", "environments/images", "galaxy.yml", "meta", "playbooks", "roles", "site.yml", *_files("roles"))
+_ALWAYS = {"test_proofs.py", "test_specs.py"}  # a share of the proofs that is another one each time; and seconds
 
 
 class Unchanged:
@@ -46,8 +59,9 @@ class Unchanged:
         """Remembers the files of which every test passed. A worker of xdist has seen only a part."""
         if hasattr(session.config, "workerinput") or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
+        _digest.cache_clear()  # what was edited while the tests ran is not what passed
         for path, outcomes in self._outcomes.items():
-            if path in self._keys and outcomes == {"passed"} and key_of(path) == self._keys[path]:
+            if path in self._keys and "passed" in outcomes <= {"passed", "skipped"} and key_of(path) == self._keys[path]:
                 remember(self._keys[path], path)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -67,26 +81,33 @@ def whole_folders(config: pytest.Config) -> bool:
 
 def candidates() -> list[Path]:
     """The test files that can be left out."""
-    roles = [path for path in sorted((ROOT / "tests" / "roles").glob("test_*.py")) if (ROOT / "roles" / _subject(path)).is_dir()]
-    return [*roles, *sorted((ROOT / "tests" / "live").glob("test_lesson_*.py"))]
+    found = [path for tier in ("roles", "live") for path in sorted((ROOT / "tests" / tier).glob("test_*.py"))]
+    return [path for path in found if path.name not in _ALWAYS]
 
 
 def inputs(path: Path) -> list[Path]:
     """Files and folders that decide how the tests of `path` end."""
-    if path.name.startswith("test_lesson_"):
-        shared = [ROOT / name for name in _LESSON]
-        return [path, *shared, *(ROOT / "modules").glob(f"{_subject(path).removeprefix('lesson_')}-*")]
-    role = ROOT / "roles" / _subject(path)
+    subject = path.stem.removeprefix("test_")
+    if path.parent.name == "live":
+        lesson = subject.startswith("lesson_")
+        modules = (ROOT / "modules").glob(f"{subject.removeprefix('lesson_')}-*") if lesson else []
+        return [path, *modules, *(ROOT / name for name in (_LESSON if lesson else _LIVE))]
+    role = ROOT / "roles" / subject
+    if not role.is_dir():
+        return [path, *(ROOT / name for name in _COLLECTION)]
     scenario = "".join(file.read_text(encoding="utf-8") for file in sorted((role / "molecule").rglob("*.yml")))
-    used = re.findall(r"(?:role|name): (?:celerylab\.celery\.)?(\w+)", scenario)
-    others = {ROOT / "roles" / name for name in used if (ROOT / "roles" / name).is_dir()}
-    return [path, role, *others, *(ROOT / name for name in (*_SCENARIO, *_SCENARIO_TESTS))]
+    used = {ROOT / "roles" / name for name in re.findall(r"(?:role|name): (?:celerylab\.celery\.)?(\w+)", scenario)}
+    return [path, role, *(other for other in used if other.is_dir()), *(ROOT / name for name in _SCENARIO)]
 
 
 def key_of(path: Path) -> str:
-    """Hash of all inputs of `path`. A lesson's README.md is one; those of roles and folders of others are not."""
-    readme = [file for folder in inputs(path) if path.name.startswith("test_lesson_") for file in folder.glob("README.md")]
-    return digest_json({file.relative_to(ROOT).as_posix(): digest_tree(file, _NOISE) for file in [*inputs(path), *readme]})
+    """Hash of all inputs of `path`."""
+    return digest_json({file.relative_to(ROOT).as_posix(): _digest(file) for file in inputs(path)})
+
+
+@cache
+def _digest(path: Path) -> str:
+    return digest_tree(path, _NOISE)
 
 
 def passed_at(key: str) -> datetime | None:
@@ -108,7 +129,3 @@ def remember(key: str, path: Path) -> None:
 
 def _record(key: str) -> Path:
     return cache_dir() / "tests" / f"{key[:32]}.json"
-
-
-def _subject(path: Path) -> str:
-    return path.stem.removeprefix("test_")

@@ -17,6 +17,9 @@ import yaml
 
 from celerylab.dashboard.panels import draw, read_panels
 from celerylab.providers.engine import engine, left_behind
+from celerylab.verify.expect import wait_for
+from celerylab.verify.host_faults import host_killed, host_paused, hosts_cut
+from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
@@ -164,3 +167,42 @@ def test_the_alert_rules_pass_their_own_tests(root: Path, rung: LiveStack, stack
     tested = yaml.safe_load((root / "manifests" / "alerts" / "tests" / "celery.yml").read_text(encoding="utf-8"))["tests"]
     firing = {case["alertname"] for test in tested for case in test["alert_rule_test"] if case["exp_alerts"]}
     assert rules == firing, "each rule has a test in which it fires"
+
+
+@pytest.fixture
+def hosts(stack: Stack) -> dict[str, ObservedHost]:
+    return {name: ObservedHost(name, host["container"]) for name, host in stack.hosts.items()}
+
+
+def others_alone(worker: WorkerClient) -> bool:
+    return worker.names() == ["default@worker-2"]
+
+
+def both(worker: WorkerClient) -> bool:
+    return worker.names() == ["default@worker-1", "default@worker-2"]
+
+
+def test_a_cut_between_two_hosts_leaves_every_other_link(hosts: dict[str, ObservedHost], worker: WorkerClient) -> None:
+    connect = "timeout 3 python3 -c \"import socket; socket.create_connection(('{}', 6379))\""
+    with hosts_cut(hosts["worker-1"], hosts["broker-1"]):
+        assert hosts["worker-1"].run(connect.format("broker-1")).rc == 124, "it is silence, and no refusal"
+        assert hosts["worker-1"].run(connect.format("data-1")).rc == 0
+        wait_for(lambda: others_alone(worker), 20, expected="the other worker alone")
+    assert hosts["worker-1"].run(connect.format("broker-1")).rc == 0
+    wait_for(lambda: both(worker), 60, expected="both workers")
+
+
+def test_a_paused_host_is_silent_and_goes_on(hosts: dict[str, ObservedHost], worker: WorkerClient) -> None:
+    before = hosts["worker-1"].main_pid("celery@default.service")
+    with host_paused(hosts["worker-1"]):
+        wait_for(lambda: others_alone(worker), 20, expected="the other worker alone")
+    wait_for(lambda: both(worker), 60, expected="both workers")
+    assert hosts["worker-1"].main_pid("celery@default.service") == before
+
+
+def test_a_killed_host_boots_again_with_what_it_had(hosts: dict[str, ObservedHost], worker: WorkerClient) -> None:
+    booted = hosts["worker-1"].check_output("stat --format %Y /proc/1")
+    with host_killed(hosts["worker-1"]):
+        wait_for(lambda: others_alone(worker), 20, expected="the other worker alone")
+    assert hosts["worker-1"].check_output("stat --format %Y /proc/1") != booted
+    wait_for(lambda: both(worker), 60, expected="both workers")

@@ -30,24 +30,30 @@ def test_every_role_and_every_lesson_can_be_left_out() -> None:
     found = {path.name for path in unchanged.candidates()}
     assert {f"test_{path.name}.py" for path in (unchanged.ROOT / "roles").iterdir()} <= found
     assert "test_lesson_02.py" in found
-    assert not found & {"test_collection.py", "test_bad_days.py"}
+    assert "test_proofs.py" not in found
+
+
+def test_a_real_environment_depends_on_all_that_makes_it_and_a_lesson_on_its_own_module() -> None:
+    names = {path.relative_to(unchanged.ROOT).as_posix() for path in unchanged.inputs(unchanged.ROOT / "tests/live/test_drift.py")}
+    assert {"src", "roles", "environments", "stacks", "modules", "scripts", "tests/live/conftest.py", "tests/live/test_drift.py"} <= names
+    lesson = {path.relative_to(unchanged.ROOT).as_posix() for path in unchanged.inputs(unchanged.ROOT / "tests/live/test_lesson_07.py")}
+    assert {"src", "roles", "modules/07-error-handling", "tests/live/lessons.py"} <= lesson
+    assert "modules" not in lesson
 
 
 def test_a_changed_file_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("tests/roles/test_redis.py", "roles/redis/tasks/main.yml", "roles/redis/README.md", "uv.lock"):
+    for name in ("tests/roles/test_redis.py", "roles/redis/tasks/main.yml", "uv.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("before")
     monkeypatch.setattr(unchanged, "ROOT", tmp_path)
     monkeypatch.setattr(unchanged, "_SCENARIO", ("uv.lock",))
-    monkeypatch.setattr(unchanged, "_SCENARIO_TESTS", ())
     path = tmp_path / "tests" / "roles" / "test_redis.py"
     keys = [unchanged.key_of(path)]
     for name in ("tests/roles/test_redis.py", "roles/redis/tasks/main.yml", "uv.lock"):
         (tmp_path / name).write_text("after")
+        unchanged._digest.cache_clear()
         keys.append(unchanged.key_of(path))
     assert len(set(keys)) == 4
-    (tmp_path / "roles/redis/README.md").write_text("after")
-    assert unchanged.key_of(path) == keys[-1]
 
 
 def test_what_passed_counts_for_a_day(cache: Path) -> None:
@@ -76,7 +82,7 @@ def test_it_is_left_out_only_where_whole_folders_run(
     (tmp_path / "tests" / "conftest.py").write_text(
         "from pathlib import Path\n"
         "from tests import unchanged\n"
-        f"unchanged.ROOT, unchanged._SCENARIO, unchanged._SCENARIO_TESTS = Path({str(tmp_path)!r}), (), ()\n"
+        f"unchanged.ROOT, unchanged._SCENARIO = Path({str(tmp_path)!r}), ()\n"
         "def pytest_configure(config):\n"
         f"    path = Path({str(tmp_path)!r}, 'tests/roles/test_redis.py')\n"
         "    unchanged.remember(unchanged.key_of(path), path)\n"

@@ -128,7 +128,8 @@ def run_program() -> None:
 def _admit(plan: Plan, instance: Instance) -> None:
     """Refuses, before any resource exists, what the machine cannot bear and what is not baked."""
     share = 1 - min(1.0, hosts_present(instance.id) / len(plan.hosts))
-    admit(f"module {plan.module.id}", plan.needs, len(plan.environment.networks), share, machine())
+    sizes = {host.name: host.size for host in plan.hosts}
+    admit(f"module {plan.module.id}", plan.needs, len(plan.environment.networks), share, machine(), sizes)
     unbaked = missing(recipes(plan))
     if unbaked:
         raise EngineError(f"{len(unbaked)} images are not baked yet; run `celerylab images bake {plan.module.id}` once (it takes minutes)")

@@ -22,6 +22,8 @@ def machine() -> Machine:
         memory=_available_memory() if local else int(info["MemTotal"]),  # of Docker's virtual machine we only know the whole
         disk=shutil.disk_usage(info["DockerRootDir"]).free if local else None,
         subnets=2 ** (SUBNET_PREFIX - pool().prefixlen) - sum(_subnet(network).subnet_of(pool()) for network in ours),
+        processors=int(info["NCPU"]),
+        whole_memory=int(info["MemTotal"]),
     )
 
 

@@ -1,23 +1,27 @@
 """Does the machine bear what an environment needs? A refusal names the numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from celerylab.errors import AdmissionError
-from celerylab.topology.environment import Needs
+from celerylab.topology.environment import Needs, Size
 from celerylab.topology.units import format_bytes
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine that runs Docker has left: bytes of memory and disk (None where it cannot be known), and subnets of our pool."""
+    """What the machine that runs Docker has left: bytes of memory and disk (None where it cannot be known), and subnets of our pool; and what it
+    has in all: processors, and bytes of memory."""
 
     memory: int
     disk: int | None
     subnets: int
+    processors: int
+    whole_memory: int
 
 
-def admit(name: str, needs: Needs, networks: int, share: float, machine: Machine) -> None:
-    """Returns if `share` (0 to 1: what of the environment is still to be made) of `needs` fits into `machine`.
+def admit(name: str, needs: Needs, networks: int, share: float, machine: Machine, hosts: Mapping[str, Size] | None = None) -> None:
+    """Returns if `share` (0 to 1: what of the environment is still to be made) of `needs` fits into `machine`, and no host's limits are above it.
 
     Raises AdmissionError naming everything that does not, with both numbers.
     """
@@ -29,6 +33,11 @@ def admit(name: str, needs: Needs, networks: int, share: float, machine: Machine
         short.append(f"{format_bytes(disk)} of disk, and {format_bytes(machine.disk)} are free")
     if share > 0 and networks > machine.subnets:
         short.append(f"{networks} subnets, and {machine.subnets} are free in the pool")
+    for host, size in (hosts or {}).items():
+        if size.cpus > machine.processors:
+            short.append(f"{size.cpus:g} processors for {host}, and there are {machine.processors}")
+        if size.memory > machine.whole_memory:
+            short.append(f"{format_bytes(size.memory)} of memory for {host}, and there are {format_bytes(machine.whole_memory)}")
     if short:
         raise AdmissionError(
             f"{name} does not fit on this machine: it needs {'; and '.join(short)}. "

@@ -1,0 +1,122 @@
+"""The multi-worker rung as a plan: tiers, counts from settings, variables of a group, and what is refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from celerylab.errors import InputError
+from celerylab.topology.plan import Plan, make_plan
+
+RUNG = "environments/multi-worker.yaml"
+
+
+@pytest.fixture
+def project(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project with module 02's application on this rung, as module 99."""
+    copy = tmp_path / "project"
+    for room in ("environments", "manifests", "roles"):
+        shutil.copytree(root / room, copy / room)
+    source, folder = root / "modules" / "02-first-application", copy / "modules" / "99-rung"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("lab"))
+    monkeypatch.setenv("CELERYLAB_CACHE", str(tmp_path / "cache"))
+    edit(copy, objectives=[{"id": "99.1", "statement": "s", "weight": 1, "look": "l", "hints": []}], artefacts=[])
+    edit(copy, id="99", slug="rung", environment="multi-worker")
+    return copy
+
+
+def edit(project: Path, **values: object) -> None:
+    """Changes keys of the module."""
+    path = project / "modules" / "99-rung" / "module.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
+
+
+def planned(project: Path, **configuration: str) -> Plan:
+    return make_plan(project, "99", {"lab": "solution", **configuration})
+
+
+def fingerprints(plan: Plan) -> dict[tuple[str, str], str]:
+    return {(host.name, role.name): role.fingerprint for host in plan.hosts for role in host.roles}
+
+
+def test_messages_and_results_are_on_hosts_of_their_own(project: Path) -> None:
+    plan = planned(project)
+    assert plan.broker_host == "broker-1"
+    urls = plan.broker_urls("broker-1:6379", "p")
+    assert urls == {"broker_url": "redis://celery:p@broker-1:6379/0", "result_url": "redis://celery:p@data-1:6379/1"}
+    urls = planned(project, broker="rabbitmq").broker_urls("broker-1:5672", "p")
+    assert urls == {"broker_url": "amqp://celery:p@broker-1:5672//", "result_url": "redis://celery:p@data-1:6379/1"}
+
+
+def test_a_variable_of_a_group_is_for_its_hosts_alone(project: Path) -> None:
+    files = {
+        host.name: role.variables["redis_config_file"] for host in planned(project).hosts for role in host.roles if role.name == "redis"
+    }
+    assert files["broker-1"].endswith("/redis/redis.conf")
+    assert files["data-1"].endswith("/results/redis.conf")
+
+
+def test_one_worker_more_moves_no_host_and_changes_prometheus_alone(project: Path) -> None:
+    before, after = planned(project), planned(project, workers="4")
+    assert {name: after.host_names[name] for name in before.host_names} == before.host_names
+    old, new = fingerprints(before), fingerprints(after)
+    assert {key for key in old if old[key] != new[key]} == {("monitor-1", "prometheus")}
+    assert {host for host, _ in new.keys() - old.keys()} == {"worker-4"}
+
+
+def test_two_groups_that_settings_count_do_not_meet(project: Path) -> None:
+    group = {"count": "{workers}", "size": "small", "roles": ["base"]}
+    edit(project, groups={"other": group})
+    few, many = planned(project, workers="1"), planned(project, workers="9")
+    assert few.host_names["other-1"] == many.host_names["other-1"]
+    assert len(set(many.host_names.values())) == len(many.host_names)
+
+
+def test_a_module_leaves_out_what_it_does_not_need(project: Path) -> None:
+    edit(project, without=["beat", "monitor"])
+    plan = planned(project)
+    assert {host.group for host in plan.hosts} == {"broker", "data", "worker"}
+    assert set(plan.endpoints) == {"broker", "results", "database"}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ({"workers": "0"}, "celerylab:workers is '0': write a whole number from 1 to 16"),
+        ({"workers": "many"}, "write a whole number from 1 to 16"),
+        ({"drain_seconds": "-1"}, "write a whole number from 0 to 3600"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused(project: Path, configuration: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        planned(project, **configuration)
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"without": ["beet"]}, "beet is no group of multi-worker (did you mean beat?)"),
+        ({"groups": {"worker": {"count": "{many}", "size": "small", "roles": ["base"]}}}, "{many} is no setting; write a number"),
+        ({"groups": {"worker": {"count": 0, "size": "small", "roles": ["base"]}}}, "module.yaml:"),
+        ({"groups": {"worker": {"count": 1, "size": "huge", "roles": ["base"]}}}, "huge is none of small"),
+        (
+            {"groups": {"worker": {"size": "small", "roles": ["base"], "vars": {"redis_port": 1}}}},
+            "redis_port: no role of this environment has such a variable",
+        ),
+    ],
+)
+def test_a_group_that_cannot_be_is_refused_with_its_line(project: Path, values: dict[str, object], message: str) -> None:
+    edit(project, **values)
+    with pytest.raises(InputError) as refusal:
+        planned(project)
+    assert message in str(refusal.value)
+    assert "module.yaml:" in str(refusal.value)
+
+
+def test_two_pools_of_one_name_are_refused(project: Path) -> None:
+    path = project / RUNG
+    path.write_text(path.read_text(encoding="utf-8").replace("  beat: {", "  worker: {"), encoding="utf-8")
+    with pytest.raises(InputError, match="worker is written twice; keep one"):
+        planned(project)
