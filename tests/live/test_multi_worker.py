@@ -8,7 +8,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import yaml
 
 from celerylab.dashboard.panels import draw, read_panels
 from celerylab.providers.engine import engine, left_behind
-from celerylab.verify.expect import wait_for
+from celerylab.topology.lab import overlay
+from celerylab.verify.expect import BrokerUnreachableError, wait_for
 from celerylab.verify.host_faults import host_killed, host_paused, hosts_cut
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
@@ -39,6 +40,7 @@ def rung(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveS
     module = yaml.safe_load((source / "module.yaml").read_text(encoding="utf-8"))
     objective = {**module["objectives"][0], "id": "99.1", "needs": []}
     module |= {"id": "99", "slug": "rung", "environment": "multi-worker", "objectives": [objective], "artefacts": []}
+    module["secrets"] = ["next_password"]
     module["needs"] = {"memory": "1536MiB", "disk": "3GiB"}
     (folder / "module.yaml").write_text(yaml.safe_dump(module), encoding="utf-8")
     program = (source / "Pulumi.yaml").read_text(encoding="utf-8").replace("single-node", "multi-worker")
@@ -87,7 +89,8 @@ def load(worker: WorkerClient) -> Iterator[list[tuple[str, Any]]]:
     def feed() -> None:
         while not ended.wait(0.25):
             key = uuid.uuid4().hex
-            sent.append((key, worker.send("celerylab_probe.sleep", TASK_SECONDS, key)))
+            with suppress(BrokerUnreachableError):  # while Redis starts again, as a producer's own retries would wait
+                sent.append((key, worker.send("celerylab_probe.sleep", TASK_SECONDS, key)))
 
     feeder = threading.Thread(target=feed)
     feeder.start()
@@ -138,11 +141,72 @@ def test_a_worker_that_is_scaled_away_under_load_ends_what_it_has(rung: LiveStac
         rung.up(workers="2")
     assert len(sent) > 4 * TASK_SECONDS, "no load while the worker went"
     assert worker.names() == ["default@worker-1", "default@worker-2"]
+    all_ended_once(stack, worker, sent)
+    starts = [len(LedgerReader(stack).entries(key, "start")) for key, _ in sent]
+    assert set(starts) == {1}, "begun twice: the worker that went did not finish it"
+
+
+@pytest.fixture
+def lab(rung: LiveStack, tmp_path: Path) -> Path:
+    """The solution as a folder that a test may edit."""
+    for layer in ("starter", "solution"):
+        overlay(rung.folder / layer, tmp_path / "lab")
+    return tmp_path / "lab"
+
+
+def all_ended_once(stack: Stack, worker: WorkerClient, sent: list[tuple[str, Any]]) -> None:
+    """Each task that was sent has succeeded, and has ended once."""
+    assert sent
     ledger = LedgerReader(stack)
     for key, result in sent:
         assert worker.outcome(result, 60).state == "SUCCESS"
         assert len(ledger.entries(key, "end")) == 1
-        assert len(ledger.entries(key, "start")) == 1, "begun twice: the worker that went did not finish it"
+
+
+def test_a_new_version_of_the_application_under_load_loses_no_task(rung: LiveStack, stack: Stack, worker: WorkerClient, lab: Path) -> None:
+    before = worker.registered()
+    tasks = lab / "app" / "shop" / "tasks.py"
+    code = "\n\n@app.task(name='receipts.print')\ndef print_receipt(number):\n    return number\n"
+    tasks.write_text(tasks.read_text(encoding="utf-8") + code, encoding="utf-8")
+    with load(worker) as sent:
+        rung.up(lab)
+    all_ended_once(stack, worker, sent)
+    after = wait_for(lambda: both(worker) and worker.registered(), 30, expected="both workers")
+    assert "receipts.print" not in before["default@worker-1"]
+    assert all("receipts.print" in names for names in after.values())
+
+
+def test_the_brokers_password_changes_under_load_with_two_users_for_a_while(rung: LiveStack, stack: Stack, lab: Path) -> None:
+    rules = "~* &* +@all -@admin -@dangerous +info +keys"
+    old = {"name": "celery", "password": "{{ celerylab_secrets.broker_password }}", "rules": rules}
+    new = {"name": "next", "password": "{{ celerylab_secrets.next_password }}", "rules": rules}
+    dialled = {"LAB_BROKER_URL": "broker-1:6379/0", "LAB_RESULT_URL": "data-1:6379/1"}
+    ansible = {name: "redis://next:{{ celerylab_secrets.next_password }}@" + address for name, address in dialled.items()}
+    steps = [
+        {"redis_users": [old, new]},
+        {"redis_users": [old, new], "celery_app_environment": ansible},
+        {"redis_users": [new], "celery_app_environment": ansible},
+    ]
+    worker = WorkerClient(stack)
+    with load(worker) as sent:
+        for step in steps[:2]:
+            (lab / "vars.yaml").write_text(yaml.safe_dump(step), encoding="utf-8")
+            rung.up(lab)
+    all_ended_once(stack, worker, sent)
+    (lab / "vars.yaml").write_text(yaml.safe_dump(steps[2]), encoding="utf-8")
+    rung.up(lab)
+    with pytest.raises(BrokerUnreachableError):
+        worker.send("celerylab_probe.echo", "with the old password")
+    worker.close()
+    secret = stack.secrets["next_password"]
+    following = WorkerClient(
+        stack,
+        broker_url=f"redis://next:{secret}@{stack.endpoint('broker')}/0",
+        result_url=f"redis://next:{secret}@{stack.endpoint('results')}/1",
+    )
+    assert following.outcome(following.send("celerylab_probe.echo", "with the new one"), 30).result == "with the new one"
+    following.close()
+    rung.up()
 
 
 def test_prometheus_sees_every_host_and_every_panel_has_data(root: Path, stack: Stack, worker: WorkerClient) -> None:

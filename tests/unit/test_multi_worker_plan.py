@@ -120,3 +120,14 @@ def test_two_pools_of_one_name_are_refused(project: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("  beat: {", "  worker: {"), encoding="utf-8")
     with pytest.raises(InputError, match="worker is written twice; keep one"):
         planned(project)
+
+
+def test_a_queue_that_nobody_consumes_is_refused(project: Path) -> None:
+    pools = {"celery_worker_instances": {"fast": {"queues": ["fast"]}, "slow": {"queues": ["slow", "slower"]}}}
+    edit(project, vars={**pools, "celery_exporter_queues": ["fast", "slow"]})
+    planned(project)
+    edit(project, vars={**pools, "celery_exporter_queues": ["fst"]})
+    with pytest.raises(InputError, match=r"nobody consumes queue fst .*did you mean fast\?.*the pools take fast, slow, slower"):
+        planned(project)
+    edit(project, vars={"celery_worker_instances": {"any": {}}, "celery_exporter_queues": ["fst"]})
+    planned(project)

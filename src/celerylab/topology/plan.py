@@ -14,6 +14,7 @@ from celerylab.paths import cache_dir
 from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, Size, load_environment
 from celerylab.topology.lab import Lab, deep_merge, snapshot
 from celerylab.topology.module import CourseModule, load_module, module_folder
+from celerylab.topology.pools import check_queues
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import StackSettings, stack_settings
 from celerylab.topology.source import Source, load_model, read_yaml, suggestion
@@ -226,6 +227,7 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
                 f"{folder.name}/module.yaml: endpoint {name} is on network {endpoint.network}, "
                 f"which is none of {', '.join(plan.environment.networks)}"
             )
+    check_queues(plan.hosts, f"{folder.name}/module.yaml")
     for name in settings.ports:
         if name not in {*plan.endpoints, "ledger"}:
             raise InputError(f"celerylab:ports names {name}; this environment has {', '.join([*plan.endpoints, 'ledger'])}")
