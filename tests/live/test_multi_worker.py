@@ -149,6 +149,7 @@ def test_a_worker_that_is_scaled_away_under_load_ends_what_it_has(rung: LiveStac
 @pytest.fixture
 def lab(rung: LiveStack, tmp_path: Path) -> Path:
     """The solution as a folder that a test may edit."""
+    (tmp_path / "lab").mkdir()
     for layer in ("starter", "solution"):
         overlay(rung.folder / layer, tmp_path / "lab")
     return tmp_path / "lab"
