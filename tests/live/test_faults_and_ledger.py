@@ -12,7 +12,7 @@ import pytest
 from celerylab.ledger.server import Store
 from celerylab.verify.control import control_problem
 from celerylab.verify.expect import NotObservedError, wait_for
-from celerylab.verify.faults import process_frozen, process_killed, unit_stopped
+from celerylab.verify.faults import process_ended_afterwards, process_frozen, process_killed, stop_process, unit_stopped, units_killed
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
@@ -54,6 +54,22 @@ def test_a_frozen_process_keeps_its_connections_and_goes_on_afterwards(node: Obs
     with process_frozen(node, pid):
         assert node.check_output("ps -o stat= -p %s", str(pid)).startswith("T")  # it bites
     assert not node.check_output("ps -o stat= -p %s", str(pid)).startswith("T")  # it heals
+
+
+def test_killed_units_stay_away_inside_and_run_afterwards(node: ObservedHost) -> None:
+    before = node.main_pid(WORKER_UNIT)
+    with units_killed(node, WORKER_UNIT):
+        assert node.run("kill -0 %s", str(before)).rc != 0  # it bites
+        assert node.unit(WORKER_UNIT, "ActiveState")["ActiveState"] in {"inactive", "failed"}
+    wait_for(lambda: node.main_pid(WORKER_UNIT) not in (0, before), 15, expected="a new main process")  # it heals
+
+
+def test_a_process_that_was_stopped_for_good_is_replaced_afterwards(node: ObservedHost) -> None:
+    before = node.main_pid(WORKER_UNIT)
+    with process_ended_afterwards(node, before, WORKER_UNIT):
+        stop_process(node, before)
+        assert node.check_output("ps -o stat= -p %s", str(before)).startswith("T")  # it bites
+    wait_for(lambda: node.main_pid(WORKER_UNIT) not in (0, before), 15, expected="a new main process")  # it heals
 
 
 def test_the_observer_has_no_privilege(node: ObservedHost) -> None:

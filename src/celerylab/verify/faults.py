@@ -41,6 +41,28 @@ def process_killed(host: ObservedHost, pid: int, unit: str) -> Iterator[None]:
 
 
 @contextmanager
+def units_killed(host: ObservedHost, *units: str) -> Iterator[None]:
+    """Every process of `units` gets SIGKILL at once, and they stay away inside the block, as when their host is gone. Then they are started."""
+    host.as_root("systemctl", "kill", "--signal=KILL", *units)
+    try:
+        host.as_root("systemctl", "stop", *units)  # else systemd would bring them back
+        yield
+    finally:
+        host.as_root("systemctl", "start", *units)
+
+
+@contextmanager
+def process_ended_afterwards(host: ObservedHost, pid: int, unit: str) -> Iterator[None]:
+    """Whatever a fault inside the block does to process `pid` of `unit`: where it is still there after the block, it is killed, for one that
+    hangs ends no other way; and the unit is started if nobody did."""
+    try:
+        yield
+    finally:
+        host.as_root("sh", "-c", f"kill -KILL {pid} 2>/dev/null || true")
+        host.as_root("systemctl", "start", unit)
+
+
+@contextmanager
 def connections_redirected(host: ObservedHost, account: str, port: int, to: int) -> Iterator[None]:
     """New TCP connections that processes of `account` on `host` open to `port`, of whatever address, end at `to` on the host itself.
 
@@ -65,6 +87,11 @@ def process_frozen(host: ObservedHost, pid: int) -> Iterator[None]:
         yield
     finally:
         host.as_root("kill", "-CONT", str(pid))
+
+
+def stop_process(host: ObservedHost, pid: int) -> None:
+    """Process `pid` is stopped by SIGSTOP, for good. Use it inside `process_ended_afterwards`."""
+    host.as_root("kill", "-STOP", str(pid))
 
 
 @contextmanager
