@@ -11,9 +11,15 @@ import pytest
 
 from celerylab.errors import EngineError
 from celerylab.providers.engine import engine
+from tests.unchanged import Unchanged, whole_folders
 
 TIERS = ("unit", "render", "roles", "live")
 LOCK = Path(tempfile.gettempdir()) / f"celerylab-tests-{os.getuid()}.lock"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What passed and has not changed is left out."""
+    config.pluginmanager.register(Unchanged(whole_folders(config)), "celerylab-unchanged")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

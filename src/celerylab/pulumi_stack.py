@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from celerylab.errors import BusyError, EngineError, InputError, InterruptedRunError
 from celerylab.shell_environment import shell_environment
-from celerylab.topology.names import Instance, project_name
+from celerylab.topology.names import DRAIN_VARIABLE, Instance, project_name
 
 DEFAULT_STACK = "me"
 
@@ -88,8 +89,12 @@ class PulumiStack:
                 f"stack {self.name} is locked by another run (process {lock['pid']}); wait for it, or `celerylab unlock {number}` if it is gone"
             )
 
-    def run(self, *arguments: str, quiet: bool = False) -> None:
-        """Runs `pulumi` with the terminal as it is, so that its display and Ctrl-C are its own.
+    def destroy(self, quiet: bool = False) -> None:
+        """Destroys everything at once: where all goes, no worker is waited for. Raises EngineError as `run` does."""
+        self.run("destroy", "--yes", "--skip-preview", quiet=quiet, more={DRAIN_VARIABLE: "0"})
+
+    def run(self, *arguments: str, quiet: bool = False, more: Mapping[str, str] | None = None) -> None:
+        """Runs `pulumi` with the terminal as it is, so that its display and Ctrl-C are its own; `more` is added to its environment.
 
         Raises EngineError where it fails; what went wrong has been shown then, or is in the message when `quiet`.
         """
@@ -98,7 +103,7 @@ class PulumiStack:
             result = subprocess.run(
                 command,
                 cwd=self.folder,
-                env=self.environment,
+                env={**self.environment, **(more or {})},
                 check=False,
                 text=True,
                 capture_output=quiet,

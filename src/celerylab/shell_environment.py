@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from celerylab.paths import passphrase_file, project_root, state_dir
+from celerylab.terminals import register_terminal
 
 _PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
@@ -46,5 +47,6 @@ def _passphrase() -> Path:
 
 
 if __name__ == "__main__":
+    register_terminal()
     for name, value in shell_environment(os.environ).items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")

@@ -38,7 +38,7 @@ class ThrowawayStack:
         instance = self.target.instance.id
         try:
             if self.target.exists():
-                self.target.run("destroy", "--yes", "--skip-preview", quiet=True)
+                self.target.destroy(quiet=True)
             rest = left_behind(instance)
         except CelerylabError as error:
             rest = [re.sub(r"\s+", " ", str(error)), *left_behind(instance)]

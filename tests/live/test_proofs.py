@@ -37,7 +37,13 @@ def test_ctrl_c_leaves_no_environment_and_no_half_written_proof(root: Path, chec
     folder = checkout / "modules" / "02-first-application"
     recorded = (folder / PROOF).read_bytes()
     process = subprocess.Popen(
-        ["celerylab", "prove", "02"], cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ["celerylab", "prove", "02"],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # also where the tests run in the background
     )
     try:
         deadline = time.monotonic() + SECONDS

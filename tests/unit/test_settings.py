@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from celerylab.errors import InputError
-from celerylab.topology.module import CourseModule, Setting, load_module, module_folder
+from celerylab.topology.environment import Setting
+from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.settings import pulumi_configuration, stack_settings
 
 
@@ -15,7 +16,7 @@ def module(module_02: Path) -> CourseModule:
 
 
 def test_defaults_are_filled_in(module: CourseModule) -> None:
-    settings = stack_settings(module, {})
+    settings = stack_settings(module, {}, {})
     assert settings.values == {"broker": "redis"}
     assert settings.hours == 8
     assert settings.lab is None
@@ -34,12 +35,12 @@ def test_defaults_are_filled_in(module: CourseModule) -> None:
 )
 def test_what_cannot_be_is_refused(module: CourseModule, configuration: dict[str, str], words: str) -> None:
     with pytest.raises(InputError) as refusal:
-        stack_settings(module, configuration)
+        stack_settings(module, configuration, {})
     assert words in str(refusal.value)
 
 
 def test_fixed_ports_are_read(module: CourseModule) -> None:
-    assert stack_settings(module, {"ports": "broker=16379, ledger=18400"}).ports == {"broker": 16379, "ledger": 18400}
+    assert stack_settings(module, {"ports": "broker=16379, ledger=18400"}, {}).ports == {"broker": 16379, "ledger": 18400}
 
 
 def test_only_our_namespace_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

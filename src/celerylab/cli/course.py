@@ -14,6 +14,7 @@ from celerylab.course.progress import Progress
 from celerylab.course.workspace import reset_lab, start_lab
 from celerylab.errors import InputError
 from celerylab.paths import project_root
+from celerylab.topology.environment import Setting, load_environment
 from celerylab.topology.module import CourseModule, load_module, module_folders
 from celerylab.topology.units import format_bytes
 from celerylab.verify.run import latest_results
@@ -51,7 +52,7 @@ def show(module: Module, json_: Json = False) -> None:
     if found.draft:
         out.print(f"this module is a draft: {escape(found.draft)}", style="yellow")
     out.print(f"needs {format_bytes(found.needs.memory)} of memory and {format_bytes(found.needs.disk)} of disk")
-    for name, setting in found.settings.items():
+    for name, setting in _settings(found).items():
         allowed = " | ".join(setting.choices) or f"{setting.minimum} to {setting.maximum}"
         out.print(f"setting {name}: {allowed} (default {setting.default})")
     table = Table("objective", "level", "statement", box=None, padding=(0, 2, 0, 0))
@@ -110,8 +111,14 @@ def _summary(module: CourseModule) -> dict[str, Any]:
     return {
         **{key: getattr(module, key) for key in ("id", "slug", "title", "draft", "path", "minutes", "environment", "requires")},
         "needs": module.needs.model_dump(),
-        "settings": {name: setting.model_dump() for name, setting in module.settings.items()},
+        "settings": {name: setting.model_dump() for name, setting in _settings(module).items()},
     }
+
+
+def _settings(module: CourseModule) -> dict[str, Setting]:
+    """What can be set, of the rung and of the module."""
+    environment, _ = load_environment(project_root(), module.environment, f"{module.id}-{module.slug}/module.yaml")
+    return {**environment.settings, **module.settings}
 
 
 def _shown(path: Path) -> str:

@@ -78,7 +78,7 @@ def down(
             target.run("stack", "rm", "--yes", "--force", quiet=True)
     elif target.exists():
         target.refuse_if_locked()
-        target.run("destroy", "--yes", "--skip-preview", quiet=json_)
+        target.destroy(quiet=json_)
         if remove:
             target.run("stack", "rm", "--yes", quiet=True)
     rest = left_behind(target.instance.id)

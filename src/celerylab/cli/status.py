@@ -13,7 +13,7 @@ from celerylab.paths import project_root
 from celerylab.providers.engine import find_container
 from celerylab.providers.instances import DeployedInstance, deployed_instances
 from celerylab.pulumi_stack import PulumiStack
-from celerylab.topology.module import module_folders
+from celerylab.topology.module import load_module, module_folders
 from celerylab.topology.names import project_name
 from celerylab.verify.run import latest_results
 
@@ -81,11 +81,12 @@ def _show_all(stacks: list[dict[str, Any]], json_: bool) -> None:
         out.print("no stack is up on this machine")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("module", "stack", "owner", "instance", "age", "expires in", "running", "verdicts"):
+    for column in ("module", "rung", "stack", "owner", "instance", "age", "expires in", "running", "verdicts"):
         table.add_column(column)
     for stack in stacks:
         table.add_row(
             stack["module"],
+            stack["rung"],
             stack["stack"],
             stack["owner"] or "another backend's",
             stack["instance"],
@@ -99,9 +100,10 @@ def _show_all(stacks: list[dict[str, Any]], json_: bool) -> None:
 
 
 def _summary(instance: DeployedInstance) -> dict[str, Any]:
-    known = _known_here(instance)
+    owner, known = owner_of(instance)
     return {
         "module": instance.project.removeprefix(project_name("")),
+        "rung": load_module(owner.folder).environment if owner else "",
         "stack": instance.stack,
         "instance": instance.id,
         "owner": known.get("owner", ""),
@@ -113,18 +115,16 @@ def _summary(instance: DeployedInstance) -> dict[str, Any]:
     }
 
 
-def _known_here(instance: DeployedInstance) -> dict[str, Any]:
-    """Outputs of the stack that owns the instance; empty where another backend has its state, or none has it any more."""
+def owner_of(instance: DeployedInstance) -> tuple[PulumiStack | None, dict[str, Any]]:
+    """The stack that owns an instance, and its outputs; nothing where another backend has its state, or none has it any more."""
     folder = module_folders(project_root()).get(instance.project.removeprefix(project_name("")))
-    if folder is None:
-        return {}
-    owner = PulumiStack(folder, instance.stack)
-    if owner.instance.id != instance.id:
-        return {}
+    owner = PulumiStack(folder, instance.stack) if folder else None
+    if owner is None or owner.instance.id != instance.id:
+        return None, {}
     try:
-        return owner.outputs()
+        return owner, owner.outputs()
     except CelerylabError:
-        return {}
+        return None, {}
 
 
 def _hours_left(expires: str) -> float:

@@ -143,6 +143,7 @@ def _context(plan: Plan, networks: dict[str, Network]) -> Output[dict[str, Any]]
             "lab": str(plan.lab.folder),
             "ledger": {"url": f"http://{fixed_address(observe, 'ledger')}:{LEDGER_PORT}"},
             "longest_task_seconds": plan.module.longest_task_seconds,
+            "manifests": str(plan.root / "manifests"),
             "networks": {"lab": lab, "observe": observe},
             "probe": str(probe_folder()),
         }

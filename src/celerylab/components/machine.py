@@ -54,7 +54,7 @@ class Machine(ComponentResource):
             f"{name}-host",
             name=self.container,
             hostname=host.name,
-            image=host_recipe(plan, [role.name for role in host.roles]).reference,
+            image=host_recipe(plan, host).reference,
             cpus=host.size.cpus,
             memory=host.size.memory,
             capabilities=host.capabilities,
@@ -73,6 +73,7 @@ class Machine(ComponentResource):
             secrets=args.secrets,
             baked=True,
             roles_path=Path(plan.root, "roles"),
+            drain_seconds=int(plan.settings.values.get("drain_seconds", 0)),
             opts=ResourceOptions.merge(children, ResourceOptions(depends_on=[machine])),
         )
         self.image_id = machine.image_id

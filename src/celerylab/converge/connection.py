@@ -44,8 +44,8 @@ def strategy_environment() -> dict[str, str]:
     return {"ANSIBLE_STRATEGY_PLUGINS": str(Path(spec.origin).parent / "plugins" / "strategy"), "ANSIBLE_STRATEGY": "mitogen_linear"}
 
 
-def run_on_host(connection: Connection, command: list[str]) -> str:
-    """Output of `command` on the host. Raises ConvergeError with what it said where it fails."""
+def run_on_host(connection: Connection, command: list[str], seconds: float = 60) -> str:
+    """Output of `command` on the host. Raises ConvergeError with what it said where it fails, and where it takes longer than `seconds`."""
     if connection["type"] == "docker":
         prefix = ["docker", "exec", connection["container"]]
     else:
@@ -55,7 +55,11 @@ def run_on_host(connection: Connection, command: list[str]) -> str:
         ]
         user = f"{connection['user']}@" if connection.get("user") else ""
         prefix = ["ssh", "-o", "BatchMode=yes", *options, f"{user}{connection['host']}"]
-    result = subprocess.run([*prefix, *command], capture_output=True, text=True, timeout=60, check=False)
+    where = connection.get("container") or connection["host"]
+    try:
+        result = subprocess.run([*prefix, *command], capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        raise ConvergeError(f"{' '.join(command)} did not end within {seconds:g} s on {where}") from None
     if result.returncode != 0:
-        raise ConvergeError(f"{' '.join(command)} failed on {connection.get('container') or connection['host']}: {result.stderr.strip()}")
+        raise ConvergeError(f"{' '.join(command)} failed on {where}: {result.stderr.strip()}")
     return result.stdout

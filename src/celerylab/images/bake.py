@@ -77,8 +77,8 @@ def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
     try:
         connection = docker_connection(name)
         interpreter = _interpreter(name)
-        packages = "\n".join(plan.variables.get("celery_app_packages", _default(plan, "celery_app", "celery_app_packages")))
         variables = dict(recipe.variables)
+        packages = "\n".join(variables.get("celery_app_packages", _default(plan, "celery_app", "celery_app_packages")))
         if "celery_app" in recipe.roles:
             say("downloading wheels")
             variables["celery_app_wheelhouse"] = str(wheelhouse(packages, interpreter))

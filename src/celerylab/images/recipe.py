@@ -1,12 +1,11 @@
 """Which image a list of roles needs, and its tag: a hash of all that baking it would execute."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from celerylab.digest import digest_json, digest_tree
-from celerylab.topology.plan import Plan
+from celerylab.topology.plan import HostPlan, Plan
 
 BASE = "debian:bookworm-slim"  # what a registry calls it; `images.base` makes the same from Debian's mirrors where none answers
 SUITE = "bookworm"
@@ -34,11 +33,12 @@ def dockerfile_recipe(root: Path, name: str) -> Recipe:
     return Recipe(name, f"celerylab/{name}:{tag}", parent, folder)
 
 
-def host_recipe(plan: Plan, roles: Sequence[str]) -> Recipe:
-    """The recipe of a host that runs `roles`: the bare image and the roles' install parts, in that order."""
+def host_recipe(plan: Plan, host: HostPlan) -> Recipe:
+    """The recipe of a host: the bare image and the install parts of the host's roles, in that order."""
     parent = dockerfile_recipe(plan.root, "bare")
+    roles = [role.name for role in host.roles]
     options = {name for role in roles for name in plan.roles[role].install_options}
-    variables = {name: value for name, value in plan.variables.items() if name in options}
+    variables = {name: value for role in host.roles for name, value in role.variables.items() if name in options}
     digests = [[role, plan.roles[role].install_digest(variables)] for role in roles]
     reference = f"celerylab/host:{digest_json([parent.reference, digests])[:12]}"
     return Recipe(f"host ({', '.join(roles)})", reference, parent, None, tuple(roles), tuple(sorted(variables.items())))
@@ -46,7 +46,7 @@ def host_recipe(plan: Plan, roles: Sequence[str]) -> Recipe:
 
 def recipes(plan: Plan) -> list[Recipe]:
     """Every image the plan's stack needs, parents before children, each once."""
-    wanted = [dockerfile_recipe(plan.root, "support"), *(host_recipe(plan, [role.name for role in host.roles]) for host in plan.hosts)]
+    wanted = [dockerfile_recipe(plan.root, "support"), *(host_recipe(plan, host) for host in plan.hosts)]
     ordered: dict[str, Recipe] = {}
     for recipe in wanted:
         for ancestor in _lineage(recipe):

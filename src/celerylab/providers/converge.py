@@ -1,6 +1,8 @@
 """What runs on a host: an Ansible run per host that repeats exactly the roles whose inputs changed."""
 
 import json
+import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,17 @@ from celerylab.converge.wheelhouse import Interpreter, wheelhouse
 from celerylab.errors import ConvergeError
 from celerylab.processes import ancestors
 from celerylab.providers.engine import engine_errors, find_container, say
-from celerylab.topology.names import label
+from celerylab.topology.names import DRAIN_VARIABLE, label
 
 MARKER = "/var/lib/celerylab.json"  # on the host: what was done, or that a run began and did not end
 _UNFINISHED = {"state": "unfinished"}
+WORKER_ROLE = "celery_worker"
 
 
 class ConvergeProvider(ResourceProvider):
     """Inputs: `host`, `connection`, `generation`, `roles` (list of name, fingerprint, secrets), `variables`, `context`, `secrets` (secret),
-    `baked` (whether the image holds the roles' install parts), `roles_path`. Outputs: those and `applied` (role to fingerprint)."""
+    `baked` (whether the image holds the roles' install parts), `roles_path`, `drain_seconds`. Outputs: those and `applied` (role to
+    fingerprint)."""
 
     def create(self, props: Mapping[str, Any]) -> CreateResult:
         """Runs every role."""
@@ -46,14 +50,19 @@ class ConvergeProvider(ResourceProvider):
     def diff(self, _id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> DiffResult:
         """Another host or connection is another resource; what else changed decides which roles run."""
         replaces = [key for key in ("host", "connection") if old.get(key) != new.get(key)]
-        return DiffResult(changes=bool(replaces or roles_to_run(old, new)), replaces=replaces, delete_before_replace=True)
+        changed = roles_to_run(old, new) or old.get("drain_seconds", 0) != new["drain_seconds"]
+        return DiffResult(changes=bool(replaces or changed), replaces=replaces, delete_before_replace=True)
 
     def update(self, _id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> UpdateResult:
         """Runs the roles whose inputs changed."""
-        return UpdateResult(_converge(new, roles_to_run(old, new)))
+        names = roles_to_run(old, new)
+        return UpdateResult(_converge(new, names) if names else {**new, "applied": old["applied"]})
 
-    def delete(self, _id: str, _props: Mapping[str, Any]) -> None:
-        """Nothing: the host goes as a whole."""
+    def delete(self, id_: str, props: Mapping[str, Any]) -> None:
+        """Lets the host's workers finish what they have begun, for `drain_seconds` at most; then the host goes as a whole."""
+        seconds = int(os.environ.get(DRAIN_VARIABLE) or props.get("drain_seconds") or 0)
+        if seconds and any(role["name"] == WORKER_ROLE for role in props["roles"]):
+            drain(id_, props["connection"], seconds)
 
 
 class Converge(Resource, module="celerylab", name="Converge"):
@@ -73,6 +82,7 @@ class Converge(Resource, module="celerylab", name="Converge"):
         secrets: Input[Mapping[str, Any]],
         baked: bool,
         roles_path: Path,
+        drain_seconds: int = 0,
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -86,9 +96,21 @@ class Converge(Resource, module="celerylab", name="Converge"):
             "secrets": secrets,
             "baked": baked,
             "roles_path": str(roles_path),
+            "drain_seconds": drain_seconds,
         }
         opts = ResourceOptions.merge(opts, ResourceOptions(additional_secret_outputs=["secrets"]))
         super().__init__(ConvergeProvider(), resource, {**inputs, "applied": None}, opts)
+
+
+def drain(host: str, connection: Mapping[str, Any], seconds: int) -> None:
+    """Stops the host's workers warm: each ends the tasks it runs and gives back what it has only taken. After `seconds` the rest is given up."""
+    began = time.monotonic()
+    try:
+        run_on_host(connection, ["systemctl", "stop", "celery@*.service"], seconds)
+    except ConvergeError as error:  # a host that is gone or hangs has nothing to drain, and must not stand in the way
+        say(f"{host}: not drained: {error}")
+    else:
+        say(f"{host}: drained in {time.monotonic() - began:.1f} s")
 
 
 def roles_to_run(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

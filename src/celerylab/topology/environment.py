@@ -1,10 +1,12 @@
 """Models of `environments/*.yaml`: a rung's hosts, networks and services, as data."""
 
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from celerylab.topology.source import Model
+from celerylab.errors import InputError
+from celerylab.topology.source import Model, Source, read_yaml, suggestion, validate
 from celerylab.topology.units import Bytes
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=24)]
@@ -26,6 +28,32 @@ class Size(Model):
     memory: Bytes
 
 
+class Setting(Model):
+    """What `pulumi config set celerylab:<name>` may say: one of `choices`, or a whole number between `minimum` and `maximum`."""
+
+    choices: list[str] = []
+    minimum: int | None = None
+    maximum: int | None = None
+    default: str | int
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> "Setting":
+        self.parse(str(self.default))
+        return self
+
+    def parse(self, text: str) -> str | int:
+        """`text` as this setting's value. Raises ValueError that says what is allowed."""
+        if self.choices:
+            if text not in self.choices:
+                raise ValueError(f"write one of {', '.join(self.choices)}{suggestion(text, self.choices)}")
+            return text
+        low, high = self.minimum, self.maximum
+        if not text.lstrip("-").isdigit() or (low is not None and int(text) < low) or (high is not None and int(text) > high):
+            raise ValueError(f"write a whole number from {low} to {high}")
+        return int(text)
+
+
 class Network(Model):
     """A network of the lab. `egress` is always false: hosts are baked and need nothing from outside."""
 
@@ -33,11 +61,17 @@ class Network(Model):
 
 
 class Group(Model):
-    """`count` equal hosts, named `<group>-1` and on. `{broker}` among the roles stands for the chosen broker's role."""
+    """`count` equal hosts, named `<group>-1` and on; `{workers}` takes the number from the setting `workers`. `{broker}` among the roles stands
+    for the chosen broker's role. `vars` are for these hosts alone, over those of the rung and the module."""
 
-    count: Annotated[int, Field(ge=1, le=99)] = 1
+    count: Annotated[int, Field(ge=1, le=99)] | Annotated[str, Field(pattern=r"^\{[a-z_]+\}$")] = 1
     size: str
     roles: Annotated[list[str], Field(min_length=1)]
+    vars: dict[str, Any] = {}
+
+    def hosts(self, settings: dict[str, str | int]) -> int:
+        """How many hosts it has under a stack's `settings`."""
+        return self.count if isinstance(self.count, int) else int(settings[self.count.strip("{}")])
 
 
 class Endpoint(Model):
@@ -48,6 +82,13 @@ class Endpoint(Model):
     port: int | Literal["{broker_port}", "{broker_tls_port}"]
     network: str = "lab"
     scheme: str = ""
+
+
+class ResultStore(Model):
+    """Where results are kept, if not where the broker is: the `service` on the first host of `group`, behind the endpoint `results`."""
+
+    service: Literal["redis", "rabbitmq"]
+    group: str
 
 
 class Service(Model):
@@ -74,6 +115,8 @@ class Environment(Model):
     sizes: dict[str, Size]
     groups: dict[Name, Group]
     endpoints: dict[Name, Endpoint] = {}
+    results: ResultStore | None = None
+    settings: dict[str, Setting] = {}
     secrets: list[str] = []
     vars: dict[str, Any] = {}
 
@@ -82,14 +125,30 @@ class Environment(Model):
         for name, group in self.groups.items():
             if group.size not in self.sizes:
                 raise ValueError(f"group {name} has size {group.size}, which is none of {', '.join(self.sizes)}")
+            if isinstance(group.count, str) and group.count.strip("{}") not in self.settings:
+                raise ValueError(f"group {name} counts {group.count}, which is no setting of the rung")
         for name, endpoint in self.endpoints.items():
             if endpoint.group not in self.groups:
                 raise ValueError(f"endpoint {name} is on group {endpoint.group}, which is none of {', '.join(self.groups)}")
             if endpoint.network not in self.networks:
                 raise ValueError(f"endpoint {name} is on network {endpoint.network}, which is none of {', '.join(self.networks)}")
+        if self.results and (self.results.group not in self.groups or "results" not in self.endpoints):
+            raise ValueError(f"results are on group {self.results.group}, so there must be such a group and an endpoint called results")
         if not {"lab", "observe"} <= set(self.networks):
             raise ValueError("networks must hold lab and observe")
         return self
+
+
+def load_environment(root: FilePath, name: str, said_in: str) -> tuple[Environment, Source]:
+    """The rung called `name`, and its file for complaints; `said_in` names the file that wants it.
+
+    Raises InputError for one that does not exist, and naming file and line for one that is wrong.
+    """
+    file = root / "environments" / f"{name}.yaml"
+    if not file.is_file():
+        raise InputError(f"{said_in}: there is no environments/{name}.yaml")
+    source = read_yaml(file)
+    return validate(source, Environment), source
 
 
 class Services(Model):

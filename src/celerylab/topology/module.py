@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from celerylab.errors import InputError
-from celerylab.topology.environment import Endpoint, Group, Name, Needs
+from celerylab.topology.environment import Endpoint, Group, Name, Needs, Setting
 from celerylab.topology.environment import Path as LearningPath
 from celerylab.topology.source import Model, load_model, suggestion
 
@@ -35,32 +35,6 @@ class Objective(Model):
     references: list[str] = []
 
 
-class Setting(Model):
-    """What `pulumi config set celerylab:<name>` may say: one of `choices`, or a whole number between `minimum` and `maximum`."""
-
-    choices: list[str] = []
-    minimum: int | None = None
-    maximum: int | None = None
-    default: str | int
-    description: str = ""
-
-    @model_validator(mode="after")
-    def _default_is_allowed(self) -> "Setting":
-        self.parse(str(self.default))
-        return self
-
-    def parse(self, text: str) -> str | int:
-        """`text` as this setting's value. Raises ValueError that says what is allowed."""
-        if self.choices:
-            if text not in self.choices:
-                raise ValueError(f"write one of {', '.join(self.choices)}{suggestion(text, self.choices)}")
-            return text
-        low, high = self.minimum, self.maximum
-        if not text.lstrip("-").isdigit() or (low is not None and int(text) < low) or (high is not None and int(text) > high):
-            raise ValueError(f"write a whole number from {low} to {high}")
-        return int(text)
-
-
 class Artefact(Model):
     """Written work that a person marks against `rubric`."""
 
@@ -71,7 +45,8 @@ class Artefact(Model):
 
 
 class CourseModule(Model):
-    """One of the 47 modules of the course. `groups`, `endpoints`, `secrets` and `vars` add to those of the rung.
+    """One of the 47 modules of the course. `groups`, `endpoints`, `secrets`, `settings` and `vars` add to those of the rung, or replace one of
+    that name; `without` leaves groups of the rung out.
 
     `draft` says what is still missing; a module without a proof is one, and every command that lists modules says so.
     """
@@ -89,6 +64,7 @@ class CourseModule(Model):
     longest_task_seconds: int
     settings: dict[str, Setting] = {}
     groups: dict[Name, Group] = {}
+    without: list[Name] = []
     endpoints: dict[Name, Endpoint] = {}
     secrets: list[str] = []
     vars: dict[str, Any] = {}

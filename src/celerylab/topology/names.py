@@ -8,6 +8,7 @@ from pathlib import Path
 
 LABEL_PREFIX = "io.celerylab"
 LABEL_SCHEMA = "1"
+DRAIN_VARIABLE = "CELERYLAB_DRAIN_SECONDS"  # for a whole `pulumi destroy`: over what the stack says of its workers; `celerylab down` sets 0
 
 
 def label(key: str) -> str:

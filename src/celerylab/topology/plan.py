@@ -11,15 +11,15 @@ from typing import Any
 from celerylab.digest import digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, Size
+from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, Size, load_environment
 from celerylab.topology.lab import Lab, deep_merge, snapshot
 from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import StackSettings, stack_settings
-from celerylab.topology.source import load_model, read_yaml, validate
+from celerylab.topology.source import Source, load_model, read_yaml, suggestion
 
 # The variables that a plan provides to every role, beside the roles' own.
-CONTEXT = ("broker", "hosts", "lab", "ledger", "longest_task_seconds", "networks", "probe", "secrets", "wheelhouse")
+CONTEXT = ("broker", "hosts", "lab", "ledger", "longest_task_seconds", "manifests", "networks", "probe", "secrets", "wheelhouse")
 _SECRET = re.compile(r"celerylab_secrets\.(\w+)")
 _LAB_FILE = re.compile(r"\{\{ *celerylab_lab *\}\}/([\w./@-]+)")
 _CONTEXT_NAME = re.compile(r"celerylab_(\w+)")
@@ -72,23 +72,28 @@ class Plan:
 
     @cached_property
     def groups(self) -> dict[str, Group]:
-        """Groups of the rung and those that the module adds, with `{broker}` resolved."""
-        groups = {**self.environment.groups, **self.module.groups}
-        return {
-            name: group.model_copy(update={"roles": [role.replace("{broker}", self.broker.role) for role in group.roles]})
-            for name, group in groups.items()
-        }
+        """Groups of the rung that the module wants, and those that it adds, with `{broker}` resolved."""
+        wanted = {name: group for name, group in self.environment.groups.items() if name not in self.module.without}
+        groups = {**wanted, **self.module.groups}
+        return {name: group.model_copy(update={"roles": _resolved(group, self.broker)}) for name, group in groups.items()}
 
     @property
     def needs(self) -> Needs:
         """What the stack takes of the machine: the module says it, because it knows its groups."""
         return self.module.needs
 
-    @property
+    @cached_property
     def host_names(self) -> dict[str, int]:
-        """Position of every host by its name, in order."""
-        names = [f"{name}-{index}" for name, group in self.groups.items() for index in range(1, group.count + 1)]
-        return {name: position for position, name in enumerate(names)}
+        """Position of every host by its name. Groups that a setting counts come last, each with room for all it may have: no other host moves."""
+        known = {**self.environment.settings, **self.module.settings}
+        positions: dict[str, int] = {}
+        first = 0
+        for name, group in sorted(self.groups.items(), key=lambda pair: isinstance(pair[1].count, str)):
+            count = group.hosts(self.settings.values)
+            positions |= {f"{name}-{index + 1}": first + index for index in range(count)}
+            setting = known[group.count.strip("{}")] if isinstance(group.count, str) else None
+            first += (setting.maximum or count) if setting else count
+        return positions
 
     @property
     def broker_host(self) -> str:
@@ -109,9 +114,13 @@ class Plan:
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """Values for roles' variables, as the rung, its services, the module and the lab say them; later ones win, and maps merge."""
-        own = read_yaml(self.lab.folder / "vars.yaml").data if (self.lab.folder / "vars.yaml").is_file() else {}
-        return reduce(deep_merge, [self.environment.vars, *(service.vars for service in self.used_services), self.module.vars, own])
+        """Values for roles' variables, as the rung, its services and the module say them for all hosts; later ones win, and maps merge."""
+        return reduce(deep_merge, [self.environment.vars, *(service.vars for service in self.used_services), self.module.vars])
+
+    @cached_property
+    def lab_variables(self) -> dict[str, Any]:
+        """What the lab's own vars.yaml says, which wins over all others."""
+        return read_yaml(self.lab.folder / "vars.yaml").data if (self.lab.folder / "vars.yaml").is_file() else {}
 
     @property
     def broker_facts(self) -> dict[str, Any]:
@@ -122,16 +131,21 @@ class Plan:
         }
 
     def broker_urls(self, address: str, password: str) -> dict[str, str]:
-        """Broker and result URL for a client that dials `address` (host:port)."""
+        """URL of the broker for a client that dials `address` (host:port), and of the result store."""
+        store, store_address = self.broker, address
+        if self.environment.results:
+            store = self.services.named(self.environment.results.service)
+            store_address = f"{self.environment.results.group}-1:{store.port}"
         return {
             "broker_url": self.broker.broker_url.format(address=address, password=password),
-            "result_url": self.broker.result_url.format(address=address, password=password),
+            "result_url": store.result_url.format(address=store_address, password=password),
         }
 
     @property
     def endpoints(self) -> dict[str, Endpoint]:
-        """What the gateway publishes: endpoints of the rung and of the module."""
-        return {**self.environment.endpoints, **self.module.endpoints}
+        """What the gateway publishes: endpoints of the rung, but for groups that the module leaves out, and of the module."""
+        there = {name: endpoint for name, endpoint in self.environment.endpoints.items() if endpoint.group not in self.module.without}
+        return {**there, **self.module.endpoints}
 
     def endpoint_port(self, name: str) -> int:
         """Port on the host that the endpoint `name` forwards to."""
@@ -146,13 +160,14 @@ class Plan:
         for name, position in self.host_names.items():
             group_name = name.rsplit("-", 1)[0]
             group = self.groups[group_name]
-            roles = tuple(self._role(role) for role in group.roles)
+            variables = reduce(deep_merge, [self.variables, group.vars, self.lab_variables])
+            roles = tuple(self._role(role, variables) for role in group.roles)
             capabilities = sorted({capability for key in ("host", *group.roles) for capability in granted.get(key, [])})
             planned.append(HostPlan(name, group_name, position, self.environment.sizes[group.size], roles, tuple(capabilities)))
         return tuple(planned)
 
-    def _role(self, name: str) -> RolePlan:
-        variables = {key: value for key, value in self.variables.items() if self.roles.owner(key) == name}
+    def _role(self, name: str, everything: dict[str, Any]) -> RolePlan:
+        variables = {key: value for key, value in everything.items() if self.roles.owner(key) == name}
         text = json.dumps(variables, sort_keys=True)
         # Variables may lead to context that leads to secrets: the broker's URLs do.
         text += json.dumps([self.broker_facts if key == "broker" else "" for key in _CONTEXT_NAME.findall(text)])
@@ -173,6 +188,7 @@ class Plan:
             "probe": digest_tree(probe_folder(), ignore={"__pycache__"}),
             "wheelhouse": self.lab.digest_of("requirements.txt"),
             "longest_task_seconds": self.module.longest_task_seconds,
+            "manifests": digest_tree(self.root / "manifests" / "alerts"),
         }
         return values.get(key)
 
@@ -184,18 +200,20 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
     """
     folder = module_folder(root, wanted_module)
     module = load_module(folder)
-    settings = stack_settings(module, configuration)
-    environment_file = root / "environments" / f"{module.environment}.yaml"
-    if not environment_file.is_file():
-        raise InputError(f"{folder.name}/module.yaml: there is no environments/{module.environment}.yaml")
-    environment_source = read_yaml(environment_file)
-    environment = validate(environment_source, Environment)
+    environment, environment_source = load_environment(root, module.environment, f"{folder.name}/module.yaml")
+    settings = stack_settings(module, configuration, environment.settings)
     services = load_model(root / "environments" / "services.yaml", Services)
     roles = Roles(root / "roles")
     plan = Plan(root, module, environment, services, settings, snapshot(folder, settings.lab, cache_dir() / "labs"), roles)
+    module_source = read_yaml(folder / "module.yaml")
+    _check_groups(plan, module_source)
     used = {role for group in plan.groups.values() for role in group.roles}
-    roles.check(environment_source, ("vars",), used)
-    roles.check(read_yaml(folder / "module.yaml"), ("vars",), used)
+    known = used | _roles_of(plan, environment.groups)
+    roles.check(environment_source, ("vars",), known)
+    roles.check(module_source, ("vars",), used)
+    for source, groups in ((environment_source, environment.groups), (module_source, module.groups)):
+        for name, group in groups.items():
+            roles.check(source, ("groups", name, "vars"), _roles_of(plan, {name: group}))
     if (plan.lab.folder / "vars.yaml").is_file():
         roles.check(replace(read_yaml(plan.lab.folder / "vars.yaml"), path=plan.lab.origin("vars.yaml")), (), used)
     for name, endpoint in plan.endpoints.items():
@@ -212,6 +230,29 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
         if name not in {*plan.endpoints, "ledger"}:
             raise InputError(f"celerylab:ports names {name}; this environment has {', '.join([*plan.endpoints, 'ledger'])}")
     return plan
+
+
+def _resolved(group: Group, broker: Service) -> list[str]:
+    return [role.replace("{broker}", broker.role) for role in group.roles]
+
+
+def _roles_of(plan: Plan, groups: dict[str, Group]) -> set[str]:
+    return {role for group in groups.values() for role in _resolved(group, plan.broker)}
+
+
+def _check_groups(plan: Plan, module_source: Source) -> None:
+    """Refuses groups that are left out and do not exist, counts that no setting gives, and sizes that the rung does not have."""
+    environment = plan.environment
+    for index, name in enumerate(plan.module.without):
+        if name not in environment.groups:
+            raise module_source.error(
+                ("without", index), f"{name} is no group of {environment.name}{suggestion(name, list(environment.groups))}"
+            )
+    for name, group in plan.module.groups.items():
+        if group.size not in environment.sizes:
+            raise module_source.error(("groups", name, "size"), f"{group.size} is none of {', '.join(environment.sizes)}")
+        if isinstance(group.count, str) and group.count.strip("{}") not in plan.settings.values:
+            raise module_source.error(("groups", name, "count"), f"{group.count} is no setting; write a number")
 
 
 def probe_folder() -> Path:

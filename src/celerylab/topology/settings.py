@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from celerylab.errors import InputError
+from celerylab.topology.environment import Setting
 from celerylab.topology.module import CourseModule
 from celerylab.topology.source import suggestion
 
@@ -23,7 +24,7 @@ DEFAULT_HOURS = 8
 
 @dataclass(frozen=True)
 class StackSettings:
-    """The stack's configuration, typed. `values` are the module's own settings, defaults filled in."""
+    """The stack's configuration, typed. `values` are the settings of the rung and the module, defaults filled in."""
 
     lab: str | None = None
     hours: int = DEFAULT_HOURS
@@ -38,9 +39,13 @@ def pulumi_configuration() -> dict[str, str]:
     return {key.split(":", 1)[1]: value for key, value in everything.items() if key.startswith(f"{NAMESPACE}:")}
 
 
-def stack_settings(module: CourseModule, configuration: Mapping[str, str]) -> StackSettings:
-    """`configuration` (names without namespace) as typed settings. Raises InputError that says which command mends it."""
-    known = {**PLATFORM, **module.settings}
+def stack_settings(module: CourseModule, configuration: Mapping[str, str], rung: Mapping[str, Setting]) -> StackSettings:
+    """`configuration` (names without namespace) as typed settings; `rung` are those of the environment, which the module may replace.
+
+    Raises InputError that says which command mends it.
+    """
+    settings = {**rung, **module.settings}
+    known = {**PLATFORM, **settings}
     for name in configuration:
         if name not in known:
             raise InputError(
@@ -48,7 +53,7 @@ def stack_settings(module: CourseModule, configuration: Mapping[str, str]) -> St
                 f"take it away with `pulumi config rm celerylab:{name}`"
             )
     values: dict[str, str | int] = {}
-    for name, setting in module.settings.items():
+    for name, setting in settings.items():
         try:
             values[name] = setting.parse(str(configuration.get(name, setting.default)))
         except ValueError as error:

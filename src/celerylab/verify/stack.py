@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from celerylab.paths import cache_dir, project_root
-from celerylab.topology.environment import Service, Services
+from celerylab.topology.environment import Environment, Service, Services, load_environment
 from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.source import load_model
 from celerylab.verify.expect import NotObservedError
@@ -65,6 +65,11 @@ class Stack:
         return str(self.settings.get("broker", "redis"))
 
     @cached_property
+    def environment(self) -> Environment:
+        """The rung it is on."""
+        return load_environment(project_root(), self.module.environment, f"{self.module_folder.name}/module.yaml")[0]
+
+    @cached_property
     def _services(self) -> Services:
         return load_model(project_root() / "environments" / "services.yaml", Services)
 
@@ -74,10 +79,13 @@ class Stack:
         return self._services.named(self.broker_name)
 
     def broker_url(self, address: str | None = None, kind: str = "broker_url", tls: bool = False) -> str:
-        """URL of the broker (or `kind` result_url) with the worker's credentials; through the gateway unless `address` (host:port) says else.
+        """URL of the broker (or `kind` result_url, of the result store) with the worker's credentials; through the gateway unless `address`
+        (host:port) says else.
 
         With `tls` it is the one of the TLS port: `rediss://`, `amqps://`, on the gateway's endpoint `broker-tls`.
         """
+        if kind == "result_url" and self.environment.results:
+            return self.service_url(self.environment.results.service, "results", kind)
         template: str = getattr(self.broker, kind)
         address = address or self.endpoint("broker-tls" if tls else "broker")
         url = template.format(address=address, password=self.secrets["broker_password"])

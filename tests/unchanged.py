@@ -1,0 +1,114 @@
+"""What passed is not run again while nothing that it depends on has changed: roles' scenarios and lessons, which take minutes each.
+
+Only where whole folders of tests are run, and for a day; CELERYLAB_TEST_ALL=1 runs everything. The summary names what was left out.
+"""
+
+import json
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celerylab.digest import digest_json, digest_tree
+from celerylab.paths import cache_dir
+
+ROOT = Path(__file__).resolve().parents[1]
+VALID = timedelta(days=1)
+_NOISE = {"__pycache__", "lab", "README.md"}
+_SCENARIO = ("uv.lock", ".config", "environments/images", "src/celerylab/converge", "src/celerylab/images")
+_SCENARIO_TESTS = ("tests/roles/conftest.py", "tests/roles/asking.py", "tests/roles/files")
+_LESSON = ("uv.lock", "environments", "manifests", "roles", "stacks", "src", "tests/live/conftest.py", "tests/live/lessons.py")
+
+
+class Unchanged:
+    """The plugin. `left_out` are the files that need not run, each with the moment it passed."""
+
+    def __init__(self, whole_folders: bool) -> None:
+        self._keys = {path: key_of(path) for path in candidates()} if whole_folders else {}
+        everything = os.environ.get("CELERYLAB_TEST_ALL") == "1"
+        self.left_out = {} if everything else {path: moment for path, key in self._keys.items() if (moment := passed_at(key))}
+        self._outcomes: dict[Path, set[str]] = {}
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Takes out what need not run."""
+        out = [item for item in items if item.path in self.left_out]
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item.path not in self.left_out]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes how the tests of each file end."""
+        self._outcomes.setdefault(ROOT / report.location[0], set()).add(report.outcome)
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Remembers the files of which every test passed. A worker of xdist has seen only a part."""
+        if hasattr(session.config, "workerinput") or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        for path, outcomes in self._outcomes.items():
+            if path in self._keys and outcomes == {"passed"} and key_of(path) == self._keys[path]:
+                remember(self._keys[path], path)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Names what was left out."""
+        if not self.left_out:
+            return
+        terminalreporter.section("not run again: unchanged since it passed; CELERYLAB_TEST_ALL=1 runs everything")
+        for path, moment in self.left_out.items():
+            terminalreporter.write_line(f"{path.relative_to(ROOT)}: passed {moment:%Y-%m-%d %H:%M} UTC")
+
+
+def whole_folders(config: pytest.Config) -> bool:
+    """Whether nothing narrower than folders was asked for, and nothing can end the run early."""
+    chosen = [Path(argument) for argument in config.args]
+    return all(path.is_dir() for path in chosen) and not (config.option.keyword or config.option.markexpr or config.option.maxfail)
+
+
+def candidates() -> list[Path]:
+    """The test files that can be left out."""
+    roles = [path for path in sorted((ROOT / "tests" / "roles").glob("test_*.py")) if (ROOT / "roles" / _subject(path)).is_dir()]
+    return [*roles, *sorted((ROOT / "tests" / "live").glob("test_lesson_*.py"))]
+
+
+def inputs(path: Path) -> list[Path]:
+    """Files and folders that decide how the tests of `path` end."""
+    if path.name.startswith("test_lesson_"):
+        shared = [ROOT / name for name in _LESSON]
+        return [path, *shared, *(ROOT / "modules").glob(f"{_subject(path).removeprefix('lesson_')}-*")]
+    role = ROOT / "roles" / _subject(path)
+    scenario = "".join(file.read_text(encoding="utf-8") for file in sorted((role / "molecule").rglob("*.yml")))
+    used = re.findall(r"(?:role|name): (?:celerylab\.celery\.)?(\w+)", scenario)
+    others = {ROOT / "roles" / name for name in used if (ROOT / "roles" / name).is_dir()}
+    return [path, role, *others, *(ROOT / name for name in (*_SCENARIO, *_SCENARIO_TESTS))]
+
+
+def key_of(path: Path) -> str:
+    """Hash of all inputs of `path`. A lesson's README.md is one; those of roles and folders of others are not."""
+    readme = [file for folder in inputs(path) if path.name.startswith("test_lesson_") for file in folder.glob("README.md")]
+    return digest_json({file.relative_to(ROOT).as_posix(): digest_tree(file, _NOISE) for file in [*inputs(path), *readme]})
+
+
+def passed_at(key: str) -> datetime | None:
+    """When the tests with this key passed, if that is not too long ago."""
+    record = _record(key)
+    if not record.is_file():
+        return None
+    moment = datetime.fromisoformat(json.loads(record.read_text(encoding="utf-8"))["passed"])
+    return moment if datetime.now(UTC) - moment < VALID else None
+
+
+def remember(key: str, path: Path) -> None:
+    """Notes that the tests of `path` passed now."""
+    record = _record(key)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    found = {"tests": path.relative_to(ROOT).as_posix(), "passed": datetime.now(UTC).isoformat(timespec="seconds")}
+    record.write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
+def _record(key: str) -> Path:
+    return cache_dir() / "tests" / f"{key[:32]}.json"
+
+
+def _subject(path: Path) -> str:
+    return path.stem.removeprefix("test_")
