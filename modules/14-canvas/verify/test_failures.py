@@ -16,7 +16,7 @@ from celerylab.verify.worker import WORKER_UNIT, WorkerClient
 LOOK_STUB = "celerylab shell 14 stub-1 -- http-stub calls"
 FAILED_SECONDS = 10
 TOLD_SECONDS = 10
-SLOW_BRANCH, SLOW_OFFICE = 2, 5  # seconds; the client gives up after 8
+SLOW_BRANCH, SLOW_OFFICE = 5, 5  # seconds: there is time to kill a worker meanwhile; the client gives up after 8
 RUNNING_SECONDS = 15
 RECOVERED_SECONDS = 40
 

@@ -131,7 +131,7 @@ def all_ready(stack: Stack, worker: WorkerClient) -> dict[str, int]:
 def busiest(worker: WorkerClient) -> str:
     """Host of the worker that runs the most tasks now; empty where nobody runs any."""
     with broker_errors():
-        active = worker.app.control.inspect(timeout=1.0).active() or {}
+        active = worker.app.control.inspect(timeout=0.5).active() or {}
     name, tasks = max(active.items(), key=lambda item: len(item[1]), default=("", []))
     return name.rpartition("@")[2] if tasks else ""
 
