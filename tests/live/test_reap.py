@@ -13,12 +13,14 @@ HOURS = 8  # the default lease
 
 
 @pytest.fixture
-def own_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stacks of other tests are another backend's."""
+def other(shared: LiveStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Instance of a stack that is another backend's from now on, as those of all other tests are."""
+    instance = shared.instance
     monkeypatch.setenv("CELERYLAB_DATA", str(tmp_path))
+    return instance
 
 
-def test_a_lease_is_announced_then_ended_and_other_backends_are_left_alone(shared: LiveStack, own_backend: None, stack: LiveStack) -> None:
+def test_a_lease_is_announced_then_ended_and_other_backends_are_left_alone(other: str, stack: LiveStack) -> None:
     stack.up()
     now = datetime.now(UTC)
     assert reap_now(now) == []
@@ -31,4 +33,4 @@ def test_a_lease_is_announced_then_ended_and_other_backends_are_left_alone(share
     (ended,) = reap_now(now + timedelta(hours=HOURS + 1))
     assert ended["done"] == "destroyed; left behind: 0"
     assert left_behind(stack.instance) == []
-    assert left_behind(shared.instance)
+    assert left_behind(other)
