@@ -1,11 +1,9 @@
 """The multi-worker rung: tiers on hosts of their own, workers that come and go under load, and what Prometheus sees of it."""
 
-import json
 import shutil
 import subprocess
 import threading
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +14,7 @@ import pytest
 import yaml
 
 from celerylab.dashboard.panels import draw, read_panels
+from celerylab.prometheus import ask_prometheus
 from celerylab.providers.engine import engine, left_behind
 from celerylab.topology.lab import overlay
 from celerylab.verify.expect import BrokerUnreachableError, wait_for
@@ -102,8 +101,7 @@ def load(worker: WorkerClient) -> Iterator[list[tuple[str, Any]]]:
 
 
 def prometheus(stack: Stack, question: str) -> Any:
-    with urllib.request.urlopen(f"http://{stack.endpoint('prometheus')}/api/v1/{question}", timeout=10) as answer:
-        return json.load(answer)["data"]
+    return ask_prometheus(f"http://{stack.endpoint('prometheus')}", question, {})
 
 
 def test_each_tier_is_a_host_of_its_own_and_results_are_not_where_the_broker_is(

@@ -96,6 +96,12 @@ def test_an_install_variable_asks_for_another_image(project: Path) -> None:
     assert len(after - before) == 1
 
 
+def test_a_variable_that_all_rungs_share_and_no_role_knows_is_refused(project: Path) -> None:
+    append(project / "environments" / "application.yaml", "celery_app_sorce: /srv\n")()
+    with pytest.raises(InputError, match=r"application\.yaml:\d+: celery_app_sorce: .*did you mean celery_app_source"):
+        planned(project)
+
+
 def test_parents_are_baked_before_children(project: Path) -> None:
     order = [recipe.reference for recipe in recipes(planned(project))]
     for recipe in recipes(planned(project)):

@@ -3,16 +3,14 @@
 import json
 import re
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from celerylab.errors import EngineError, InputError
+from celerylab.errors import InputError
+from celerylab.prometheus import ask_prometheus
 
 POINTS = 120  # a line has about so many: more than a small chart can show is not asked for
 
@@ -61,23 +59,10 @@ def draw(panel: Panel, prometheus: str, minutes: int) -> dict[str, Any]:
     lines = []
     for target in panel.targets:
         arguments = {"query": target.expr, "start": now - minutes * 60, "end": now, "step": step}
-        for series in _ask(prometheus, "query_range", arguments)["result"]:
+        for series in ask_prometheus(prometheus, "query_range", arguments)["result"]:
             points = [[moment, float(value) if isfinite(float(value)) else None] for moment, value in series["values"]]
             lines.append({"name": _legend(target.legend, series["metric"]), "points": points})
     return {**asdict(panel), "lines": lines, "start": now - minutes * 60, "end": now}
-
-
-def _ask(prometheus: str, question: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    url = f"{prometheus}/api/v1/{question}?{urllib.parse.urlencode(arguments)}"
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
-            data: dict[str, Any] = json.load(answer)["data"]
-            return data
-    except urllib.error.HTTPError as error:
-        said = json.loads(error.read() or b"{}").get("error", error.reason)
-        raise EngineError(f"Prometheus refuses {arguments['query']!r}: {said}") from None
-    except (OSError, ValueError) as error:
-        raise EngineError(f"Prometheus at {prometheus} does not answer: {error}") from None
 
 
 def _legend(template: str, labels: Mapping[str, str]) -> str:

@@ -69,9 +69,14 @@ class Group(Model):
     roles: Annotated[list[str], Field(min_length=1)]
     vars: dict[str, Any] = {}
 
+    @property
+    def counted_by(self) -> str | None:
+        """Name of the setting that says how many hosts it has; None where the number is written."""
+        return self.count.strip("{}") if isinstance(self.count, str) else None
+
     def hosts(self, settings: dict[str, str | int]) -> int:
         """How many hosts it has under a stack's `settings`."""
-        return self.count if isinstance(self.count, int) else int(settings[self.count.strip("{}")])
+        return int(settings[self.counted_by] if self.counted_by else self.count)
 
 
 class Endpoint(Model):
@@ -125,7 +130,7 @@ class Environment(Model):
         for name, group in self.groups.items():
             if group.size not in self.sizes:
                 raise ValueError(f"group {name} has size {group.size}, which is none of {', '.join(self.sizes)}")
-            if isinstance(group.count, str) and group.count.strip("{}") not in self.settings:
+            if group.counted_by and group.counted_by not in self.settings:
                 raise ValueError(f"group {name} counts {group.count}, which is no setting of the rung")
         for name, endpoint in self.endpoints.items():
             if endpoint.group not in self.groups:

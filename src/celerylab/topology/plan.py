@@ -89,11 +89,10 @@ class Plan:
         known = {**self.environment.settings, **self.module.settings}
         positions: dict[str, int] = {}
         first = 0
-        for name, group in sorted(self.groups.items(), key=lambda pair: isinstance(pair[1].count, str)):
+        for name, group in sorted(self.groups.items(), key=lambda pair: bool(pair[1].counted_by)):
             count = group.hosts(self.settings.values)
             positions |= {f"{name}-{index + 1}": first + index for index in range(count)}
-            setting = known[group.count.strip("{}")] if isinstance(group.count, str) else None
-            first += (setting.maximum or count) if setting else count
+            first += (known[group.counted_by].maximum or count) if group.counted_by else count
         return positions
 
     @property
@@ -115,8 +114,9 @@ class Plan:
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """Values for roles' variables, as the rung, its services and the module say them for all hosts; later ones win, and maps merge."""
-        return reduce(deep_merge, [self.environment.vars, *(service.vars for service in self.used_services), self.module.vars])
+        """Values for roles' variables for all hosts: of every rung, this one, its services and the module; later ones win, and maps merge."""
+        services = [service.vars for service in self.used_services]
+        return reduce(deep_merge, [_application(self.root).data, self.environment.vars, *services, self.module.vars])
 
     @cached_property
     def lab_variables(self) -> dict[str, Any]:
@@ -210,6 +210,8 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
     _check_groups(plan, module_source)
     used = {role for group in plan.groups.values() for role in group.roles}
     known = used | _roles_of(plan, environment.groups)
+    application = _application(root)
+    roles.check(application, (), {owner for name in application.data if (owner := roles.owner(name))})
     roles.check(environment_source, ("vars",), known)
     roles.check(module_source, ("vars",), used)
     for source, groups in ((environment_source, environment.groups), (module_source, module.groups)):
@@ -234,6 +236,11 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
     return plan
 
 
+def _application(root: Path) -> Source:
+    """How every rung runs a lab's application."""
+    return read_yaml(root / "environments" / "application.yaml")
+
+
 def _resolved(group: Group, broker: Service) -> list[str]:
     return [role.replace("{broker}", broker.role) for role in group.roles]
 
@@ -253,7 +260,7 @@ def _check_groups(plan: Plan, module_source: Source) -> None:
     for name, group in plan.module.groups.items():
         if group.size not in environment.sizes:
             raise module_source.error(("groups", name, "size"), f"{group.size} is none of {', '.join(environment.sizes)}")
-        if isinstance(group.count, str) and group.count.strip("{}") not in plan.settings.values:
+        if group.counted_by and group.counted_by not in plan.settings.values:
             raise module_source.error(("groups", name, "count"), f"{group.count} is no setting; write a number")
 
 

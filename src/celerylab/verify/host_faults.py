@@ -44,16 +44,20 @@ def host_paused(host: ObservedHost) -> Iterator[None]:
 @contextmanager
 def hosts_cut(one: ObservedHost, other: ObservedHost) -> Iterator[None]:
     """No packet passes between the two hosts inside the block, and neither is told: what they send each other is lost. Other links stay."""
-    ways = [(one, _address(one, other)), (other, _address(other, one))]
+    with _silenced(one, other), _silenced(other, one):
+        yield
+
+
+@contextmanager
+def _silenced(host: ObservedHost, peer: ObservedHost) -> Iterator[None]:
+    """What `host` sends to `peer` goes to nobody inside the block."""
+    address = _address(host, peer)
+    device = f"dev $(ip -o route get {address} | cut -d' ' -f3)"
+    _in_network_of(host, f"ip neigh replace {address} lladdr {_NOBODY} nud permanent {device}")
     try:
-        for host, address in ways:
-            _in_network_of(
-                host, f"ip neigh replace {address} lladdr {_NOBODY} nud permanent dev $(ip -o route get {address} | cut -d' ' -f3)"
-            )
         yield
     finally:
-        for host, address in ways:
-            _in_network_of(host, f"ip neigh del {address} dev $(ip -o route get {address} | cut -d' ' -f3)")
+        _in_network_of(host, f"ip neigh del {address} {device}")
 
 
 def _address(host: ObservedHost, peer: ObservedHost) -> str:
