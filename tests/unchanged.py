@@ -52,8 +52,9 @@ class Unchanged:
         items[:] = [item for item in items if item.path not in self.left_out]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Notes how the tests of each file end."""
-        self._outcomes.setdefault(ROOT / report.location[0], set()).add(report.outcome)
+        """Notes how the tests of each file end. That a fixture was made says nothing of a test: it may be skipped."""
+        if report.when == "call" or report.outcome != "passed":
+            self._outcomes.setdefault(ROOT / report.location[0], set()).add(report.outcome)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Remembers the files of which every test passed. A worker of xdist has seen only a part."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,3 +95,19 @@ def test_it_is_left_out_only_where_whole_folders_run(
         env={**os.environ, "CELERYLAB_TEST_ALL": everything, "PYTHONPATH": str(unchanged.ROOT)},
     )  # fmt: skip
     assert result.stdout.splitlines()[-1].startswith(expected), result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("outcomes", "kept"), [
+    ([("setup", "passed"), ("call", "passed"), ("teardown", "passed")], True),
+    ([("setup", "passed"), ("call", "passed"), ("setup", "skipped")], True),
+    ([("setup", "passed"), ("call", "skipped"), ("teardown", "passed")], False),
+    ([("setup", "passed"), ("call", "passed"), ("call", "failed")], False),
+    ([("setup", "passed"), ("call", "passed"), ("teardown", "failed")], False),
+])  # fmt: skip
+def test_only_a_file_of_which_a_test_passed_and_none_failed_is_remembered(cache: Path, outcomes: list[tuple[str, str]], kept: bool) -> None:
+    plugin = unchanged.Unchanged(whole_folders=True)
+    location = (SCENARIO.relative_to(unchanged.ROOT).as_posix(), 1, "test")
+    for when, outcome in outcomes:
+        plugin.pytest_runtest_logreport(SimpleNamespace(location=location, when=when, outcome=outcome))  # type: ignore[arg-type]
+    plugin.pytest_sessionfinish(SimpleNamespace(config=object()), pytest.ExitCode.OK)  # type: ignore[arg-type]
+    assert (unchanged.passed_at(unchanged.key_of(SCENARIO)) is not None) == kept
