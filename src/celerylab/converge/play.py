@@ -12,7 +12,7 @@ from typing import Any
 
 from celerylab.converge.connection import Connection, inventory_variables, strategy_environment
 from celerylab.errors import ConvergeError
-from celerylab.processes import alive
+from celerylab.processes import alive, end_processes_naming
 
 TIMEOUT_SECONDS = 900
 _PREFIX = "celerylab-"
@@ -88,6 +88,8 @@ def run_play(
             settings={"pexpect_timeout": 1},  # seconds between two questions whether the run is cancelled
             timeout=TIMEOUT_SECONDS,
         )
+        if result.status != "successful":
+            end_processes_naming(Path(private))
         if result.status == "canceled":
             raise ConvergeError(f"{host}: cancelled; run `pulumi up` again, it goes on with what is not done")
         if result.status == "timeout":
@@ -103,6 +105,7 @@ def sweep() -> None:
     for path in Path(_memory_directory() or tempfile.gettempdir()).glob(f"{_PREFIX}[0-9]*-*"):
         process = path.name.removeprefix(_PREFIX).split("-")[0]
         if path.stat().st_uid == os.getuid() and not alive(int(process)):
+            end_processes_naming(path)
             shutil.rmtree(path, ignore_errors=True)
 
 
