@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from celerylab.bench.rung import module_on_the_rung
 from celerylab.dashboard.panels import draw, read_panels
 from celerylab.prometheus import ask_prometheus
 from celerylab.providers.engine import engine, left_behind
@@ -25,7 +26,7 @@ from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 from tests.live.conftest import LiveStack, copy_checkout, run
-from tests.live.rung import TASK_SECONDS, all_ended_once, load, module_on_the_rung, renewed
+from tests.live.rung import TASK_SECONDS, all_ended_once, load, renewed
 
 UNITS = ("redis-server", "postgresql@15-main", "celery-beat", "celery@default")
 HOSTS = {"broker-1", "data-1", "beat-1", "beat-2", "monitor-1"}
@@ -34,10 +35,11 @@ HOSTS = {"broker-1", "data-1", "beat-1", "beat-2", "monitor-1"}
 @pytest.fixture(scope="module")
 def rung(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
     """Module 02's solution on this rung, as a module of a checkout of its own."""
-    folder = module_on_the_rung(copy_checkout(root, tmp_path_factory.mktemp("rung") / "checkout"))
+    checkout = copy_checkout(root, tmp_path_factory.mktemp("rung") / "checkout")
+    folder = module_on_the_rung(checkout, checkout)
     source = folder.with_name("02-first-application")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CELERYLAB_PROJECT", str(folder.parents[1]))
+        patch.setenv("CELERYLAB_PROJECT", str(checkout))
         live = LiveStack(folder)
         former = PulumiStack(source, live.name)
         former.ensure()
