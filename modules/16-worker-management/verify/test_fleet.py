@@ -1,9 +1,9 @@
 """16.1: a worker on every host, each with a name of its own, and no one of them is needed."""
 
 from celery.states import SUCCESS
-from fleet import Batch, Fleet, poll
+from fleet import Batch, Fleet
 
-from celerylab.verify.expect import expect
+from celerylab.verify.expect import expect, poll
 from celerylab.verify.faults import unit_stopped
 from celerylab.verify.plugin import objective
 from celerylab.verify.worker import WorkerClient

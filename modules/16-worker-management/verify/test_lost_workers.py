@@ -4,9 +4,9 @@ import time
 from typing import Any
 
 from celery.states import SUCCESS
-from fleet import Batch, Fleet, poll
+from fleet import Batch, Fleet
 
-from celerylab.verify.expect import expect, wait_for
+from celerylab.verify.expect import expect, poll, wait_for
 from celerylab.verify.faults import units_killed
 from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack
