@@ -57,16 +57,9 @@ def waiting():
 
 
 def act(change):
-    """Tells the worker to have `change` more processes, or fewer. Says whether it does: it cannot give up one that is busy.
-
-    One at a time: a worker that is told to give up five and can only give up two does that, and goes on fetching messages for all five.
-    """
-    return all(told("pool_grow" if change > 0 else "pool_shrink") for _ in range(abs(change)))
-
-
-def told(command):
-    """Whether the worker answered `command` with ok."""
-    replies = app.control.broadcast(command, destination=[WORKER], reply=True, timeout=2)
+    """Tells the worker to have `change` more processes, or fewer. Says whether it will: it cannot give up one that is busy."""
+    command = "pool_grow" if change > 0 else "pool_shrink"
+    replies = app.control.broadcast(command, arguments={"n": abs(change)}, destination=[WORKER], reply=True, timeout=2)
     return any("ok" in reply.get(WORKER, {}) for reply in replies or [])
 
 
