@@ -19,7 +19,7 @@ def test_a_worker_of_every_host_answers_under_a_name_of_its_own(fleet: Fleet, wo
     names = worker.names()
     expect(
         set(fleet.nodes()) == set(fleet.hosts),
-        observed=f"{len(names)} nodes answer: {', '.join(names) or 'nobody'}",
+        observed=f"a ping is answered by {', '.join(names) or 'nobody'}",
         expected=f"a node of each of {', '.join(fleet.hosts)}, whose name ends with @ and the host",
         look=LOOK,
         nodes=len(names),
