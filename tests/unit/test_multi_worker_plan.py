@@ -49,6 +49,12 @@ def test_messages_and_results_are_on_hosts_of_their_own(project: Path) -> None:
     assert urls == {"broker_url": "amqp://celery:p@broker-1:5672//", "result_url": "redis://celery:p@data-1:6379/1"}
 
 
+@pytest.mark.parametrize(("broker", "queues"), [("redis", ["celery"]), ("rabbitmq", [])])
+def test_the_exporter_reads_lengths_of_a_redis_broker_alone(project: Path, broker: str, queues: list[str]) -> None:
+    [exporter] = [role for host in planned(project, broker=broker).hosts for role in host.roles if role.name == "celery_exporter"]
+    assert exporter.variables["celery_exporter_queues"] == queues
+
+
 def test_a_variable_of_a_group_is_for_its_hosts_alone(project: Path) -> None:
     files = {
         host.name: role.variables["redis_config_file"] for host in planned(project).hosts for role in host.roles if role.name == "redis"
