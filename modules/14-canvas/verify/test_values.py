@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from celery.states import SUCCESS
-from workflows import LOOK, Office, all_ready, branches, calls, row
+from workflows import LOOK, Office, all_ready, branches, calls, ended, row
 
 from celerylab.verify.expect import expect, wait_for
 from celerylab.verify.http_stub import Behaviour, HttpStub
@@ -59,7 +59,7 @@ def test_a_group_of_eight_takes_a_quarter_of_the_time_of_eight_chains(
 def test_chords_give_the_right_values(office: Office, worker: WorkerClient, run: str) -> None:
     names = branches(run, 3)
     cents = sum(row(name)["cents"] for name in names)
-    report = worker.outcome(office.start(worker, "report", run, names), DONE_SECONDS, LOOK)
+    report = ended(worker, office.start(worker, "report", run, names), DONE_SECONDS, "the report of three healthy branches")
     found = _mapping(report)
     expect(
         report.state == SUCCESS
@@ -71,7 +71,7 @@ def test_chords_give_the_right_values(office: Office, worker: WorkerClient, run:
         look=LOOK,
         right_values=False,
     )
-    books = worker.outcome(office.start(worker, "close", run, names), DONE_SECONDS, LOOK)
+    books = ended(worker, office.start(worker, "close", run, names), DONE_SECONDS, "close of three healthy branches")
     expect(
         books.state == SUCCESS and books.result == {"day": run, "branches": 3, "cents": cents},
         observed=f"the books of three healthy branches ended {books.state} with {books.result!r}"[:400],
@@ -88,7 +88,7 @@ def test_a_report_without_two_branches_says_so(office: Office, stub: HttpStub, w
     stub.behave([down], Behaviour(status=503))
     stub.behave([unknown], Behaviour(status=404))
     good = [name for name in names if name not in (down, unknown)]
-    report = worker.outcome(office.start(worker, "report", run, names), DONE_SECONDS, LOOK)
+    report = ended(worker, office.start(worker, "report", run, names), DONE_SECONDS, "with two of ten branches failing, the report")
     found = _mapping(report)
     rows, errors = _rows(found), _errors(found)
     facts = {"state": report.state, "rows": len(rows), "errors": len(errors)}

@@ -6,12 +6,15 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from celery.result import AsyncResult
+from celery.states import READY_STATES
+
 from celerylab.verify.expect import NotAsExpectedError, NotObservedError, wait_for
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.http_stub import HttpStub
 from celerylab.verify.redis_server import redis_client
 from celerylab.verify.stack import Stack
-from celerylab.verify.worker import WorkerClient, broker_errors
+from celerylab.verify.worker import Outcome, WorkerClient, broker_errors
 
 LOOK = "celerylab logs 14 worker-1 -n 60"
 READY_SECONDS = 30
@@ -56,8 +59,8 @@ class Office:
 
     host: ObservedHost
 
-    def start(self, worker: WorkerClient, workflow: str, day: str, names: list[str]) -> Any:
-        """Starts `report` or `close`; its result, to be followed with `worker.outcome`."""
+    def start(self, worker: WorkerClient, workflow: str, day: str, names: list[str]) -> AsyncResult:
+        """Starts `report` or `close`; its result, to be followed with `ended`."""
         return worker.app.AsyncResult(self._ask(_START, [workflow, [day, names]], workflow, START_SECONDS))
 
     def race(self, warm: list[str], names: list[str], seconds: float) -> Race:
@@ -76,6 +79,20 @@ class Office:
                 {"caller_code": ran.code},
             )
         return json.loads(said)
+
+
+def ended(worker: WorkerClient, result: AsyncResult, seconds: float, what: str, **evidence: Any) -> Outcome:
+    """How a workflow ended. Fails like `expect`, saying that `what` is not there yet, where that takes longer than `seconds`."""
+    wait_for(
+        lambda: worker.state(result) in READY_STATES,
+        seconds,
+        expected=f"that it ends within {seconds:g} s",
+        observed=lambda: f"{what} is still {worker.state(result)}",
+        look=LOOK,
+        every=0.05,
+        **{"state": "PENDING", **evidence},
+    )
+    return worker.outcome(result, seconds, LOOK)
 
 
 def row(branch: str) -> dict[str, Any]:

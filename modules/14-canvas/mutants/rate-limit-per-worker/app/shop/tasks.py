@@ -4,7 +4,7 @@ from shop import branches
 from shop.celery import app
 
 
-@app.task(name="branches.fetch", rate_limit="2/s")  # the branches are small
+@app.task(name="branches.fetch", rate_limit="1/s")  # the branches are small
 def fetch(branch):
     """What a branch has sold, receipt by receipt. Raises branches.BranchError where it does not deliver."""
     return {"branch": branch, "amounts": branches.receipts(branch)}
