@@ -3,7 +3,7 @@
 import time
 
 from celery.states import FAILURE, SUCCESS
-from workflows import LOOK, Office, all_ready, branches, busiest, calls, ended, row, until_idle
+from workflows import LOOK, Office, all_ready, branches, busiest, calls, ended, mapping, row, rows_of, until_idle
 
 from celerylab.verify.expect import NotObservedError, expect, wait_for
 from celerylab.verify.faults import process_killed
@@ -114,8 +114,7 @@ def test_a_worker_is_killed_under_a_header_and_the_body_runs_once(
     )
     outcome = ended(worker, report, RUNNING_SECONDS, "the report, which has been filed,")
     expect(
-        outcome.state == SUCCESS
-        and sorted(one["branch"] for one in outcome.result["rows"]) == sorted(row(name)["branch"] for name in names),
+        outcome.state == SUCCESS and rows_of(mapping(outcome)) == [row(name) for name in names],
         observed=f"the report ended {outcome.state} with {outcome.result!r}"[:400],
         expected="SUCCESS with the rows of all eight branches",
         look=LOOK,
