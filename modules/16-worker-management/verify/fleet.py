@@ -50,6 +50,11 @@ class Fleet:
             look=LOOK_PING,
         )
 
+    def idle(self) -> bool:
+        """Whether workers answer and none of them runs a task: as long as any waits, one does."""
+        running = self._worker.active()
+        return bool(running) and not any(running.values())
+
     def units(self, host: str) -> list[str]:
         """Units of workers, and of what runs beside them, that are active on a host."""
         listed = self.hosts[host].check_output("systemctl list-units --type=service --state=active --plain --no-legend 'celery@*'")
