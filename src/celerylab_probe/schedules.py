@@ -67,21 +67,20 @@ def runs(app: Celery, scheduler: type[Scheduler], name: str, begin: datetime, en
             due, wait = current.is_due()
             if due:
                 found.append(Simulated.clock)
-                next(current)
+                current = next(current)
+            current = again(current)
             Simulated.clock += min(timedelta(seconds=max(wait or 0, 0.01)), step)
-            current = again(current, due)
     finally:
         forget()
     return [run for run in found if begin <= run < end]
 
 
-def _simulated(app: Celery, scheduler: type[Scheduler], entry: Any) -> tuple[Any, Callable[[Any, bool], Any], Callable[[], None]]:
+def _simulated(app: Celery, scheduler: type[Scheduler], entry: Any) -> tuple[Any, Callable[[Any], Any], Callable[[], None]]:
     """A copy of `entry` that runs in simulated time; what reads it again after each look of beat's; and what removes its traces."""
     kind = type(entry)
     definition = {"name": entry.name, "task": entry.task, "schedule": entry.schedule, "app": app}
     if not is_redbeat(scheduler):
-        copy = kind(**definition)
-        return copy, lambda current, due: kind(**definition, last_run_at=app.now()) if due else current, lambda: None
+        return kind(**definition), lambda current: current, lambda: None
     from redbeat.schedulers import ensure_conf, get_redis
 
     conf = ensure_conf(app)
@@ -95,7 +94,7 @@ def _simulated(app: Celery, scheduler: type[Scheduler], entry: Any) -> tuple[Any
         get_redis(app).delete(key, conf.schedule_key)
         conf.key_prefix, conf.schedule_key = before
 
-    return kind.from_key(key, app=app), lambda *_: kind.from_key(key, app=app), forget
+    return kind.from_key(key, app=app), lambda _: kind.from_key(key, app=app), forget
 
 
 class Simulated(datetime):
@@ -113,8 +112,8 @@ def _simulate_clock(app: Celery) -> None:
     """For this process, Simulated.clock is what the application and its own modules take for now."""
     app.now = lambda: Simulated.clock.astimezone(app.timezone)
     here = str(Path.cwd())
-    for module in list(sys.modules.values()):
-        if getattr(module, "datetime", None) is datetime and str(getattr(module, "__file__", "")).startswith(here):
+    for name, module in list(sys.modules.items()):
+        if name != __name__ and getattr(module, "datetime", None) is datetime and str(getattr(module, "__file__", "")).startswith(here):
             module.datetime = Simulated  # type: ignore[attr-defined]
 
 
