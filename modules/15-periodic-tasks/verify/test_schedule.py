@@ -156,6 +156,7 @@ def test_the_sun_sets_where_the_shop_is(hosts: dict[str, ObservedHost]) -> None:
         observed=f"the lights go on at {_said(found)}",
         expected=f"at {_said(almanac)}, to five minutes",
         look="celerylab hint 15.7",
+        hours_off=round(max(abs(one - right).total_seconds() / 3600 for one, right in zip(found, almanac, strict=True)), 1),
     )
 
 
