@@ -25,7 +25,7 @@ def listing():
         except KeyError:  # it went while we looked
             continue
         name = entry.name.removeprefix(OURS)
-        found.append({"name": name, "task": entry.task, "schedule": str(entry.schedule), "args": entry.args})
+        found.append({"name": name, "task": entry.task, "schedule": say_schedule(entry.schedule), "args": entry.args})
     return found
 
 
@@ -56,3 +56,11 @@ def read_schedule(said):
             except (ValueError, ParseException) as error:
                 raise ValueError(f"crontab: {text!r} is none, such as '30 8 * * 1-5': {error}") from error
     raise ValueError(f'schedule: write {{"every": seconds}}, at least {SHORTEST_SECONDS}, or {{"crontab": "30 8 * * 1-5"}}')
+
+
+def say_schedule(found):
+    """A schedule as a request says it."""
+    if isinstance(found, crontab):
+        fields = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+        return {"crontab": " ".join(str(getattr(found, f"_orig_{field}")) for field in fields)}
+    return {"every": found.seconds}
