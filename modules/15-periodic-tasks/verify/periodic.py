@@ -4,6 +4,8 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -41,6 +43,10 @@ print(json.dumps({"due_in": entry.schedule.is_due(entry._default_now()).next}))
 """
 _LAST_RUN = """
 print(json.dumps(stored_entry(app, scheduler, request["name"]).last_run_at.timestamp()))
+"""
+_FREE_LOCK = """
+from redbeat.schedulers import ensure_conf, get_redis
+print(json.dumps(get_redis(app).delete(ensure_conf(app).lock_key)))
 """
 _RUNS = """
 found = []
@@ -122,6 +128,18 @@ class Beats:
         """Scheduler, and seconds of beat's loop and of redbeat's lock."""
         found: dict[str, Any] = self.ask(_SETTINGS)
         return found
+
+    @contextmanager
+    def lock_freed_on_failure(self) -> Iterator[None]:
+        """A killed beat leaves its lock behind. Where nobody has taken over inside the block, the lock is taken away after it: the fault is the
+        check's, so its traces are."""
+        taken_over = False
+        try:
+            yield
+            taken_over = True
+        finally:
+            if not taken_over:
+                self.ask(_FREE_LOCK)
 
     def make_overdue(self, name: str, hours: float) -> None:
         """From now on the entry called `name` has run last so many hours ago. Raises NotObservedError where it is due in a moment anyway."""

@@ -48,7 +48,7 @@ def test_the_other_beat_takes_over_from_a_killed_one(beats: Beats, worker: Worke
     settings = beats.settings()
     active = beats.active()
     killed = time.time()
-    with worker.timing(), units_killed(active, BEAT_UNIT):
+    with beats.lock_freed_on_failure(), worker.timing(), units_killed(active, BEAT_UNIT):
         run = _sent_by_another(beats, active.name, killed, TAKEN_OVER_SECONDS, "was killed", settings)
     expect(
         run["time"] - killed <= TAKEN_OVER_SECONDS,
