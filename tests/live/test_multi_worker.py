@@ -20,9 +20,10 @@ from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.lab import overlay
 from celerylab.verify.credentials import try_urls
 from celerylab.verify.expect import BrokerUnreachableError, wait_for
-from celerylab.verify.host_faults import host_killed, host_paused, hosts_cut
+from celerylab.verify.host_faults import host_killed, host_paused
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
+from celerylab.verify.link_faults import hosts_cut
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 from tests.live.conftest import LiveStack, copy_checkout, run

@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from celerylab.verify.expect import NotObservedError
 from celerylab.verify.hosts import ObservedHost
 
 _REDIRECT = "celerylab_redirect"
+_CLOCK = "90-celerylab-clock.conf"
 
 
 @contextmanager
@@ -92,6 +94,30 @@ def process_frozen(host: ObservedHost, pid: int) -> Iterator[None]:
 def stop_process(host: ObservedHost, pid: int) -> None:
     """Process `pid` is stopped by SIGSTOP, for good. Use it inside `process_ended_afterwards`."""
     host.as_root("kill", "-STOP", str(pid))
+
+
+@contextmanager
+def clock_wrong(host: ObservedHost, unit: str, seconds: int) -> Iterator[None]:
+    """The processes of `unit`, and no others, see a wall clock that is `seconds` ahead inside the block, behind where negative.
+
+    A process keeps the clock that it began with, so the unit is restarted at both ends of the block. Monotonic clocks, and what waits by them, are
+    right. The host needs datefudge: a module says `vars: {base_extra_packages: [datefudge]}`. Raises NotObservedError without it. (libfaketime
+    0.9.10, which Debian 12 has, makes Python's time.sleep fail, or its waits never end.)
+    """
+    library = host.as_root("sh", "-c", "ls /usr/lib/*/datefudge/datefudge.so 2>/dev/null || true").strip()
+    if not library:
+        raise NotObservedError(f"{host.name} has no datefudge; write base_extra_packages: [datefudge] into the module's vars")
+    folder = f"/run/systemd/system/{unit}.d"
+    lines = shlex.join(["[Service]", f"Environment=LD_PRELOAD={library} DATEFUDGE={-seconds}"])
+    try:
+        host.as_root("sh", "-c", f"mkdir -p {folder} && printf '%s\\n' {lines} > {folder}/{_CLOCK}")
+        host.as_root("systemctl", "daemon-reload")
+        host.as_root("systemctl", "restart", unit)
+        yield
+    finally:
+        host.as_root("rm", "-f", f"{folder}/{_CLOCK}")
+        host.as_root("systemctl", "daemon-reload")
+        host.as_root("systemctl", "restart", unit)
 
 
 @contextmanager
