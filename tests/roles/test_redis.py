@@ -191,6 +191,16 @@ def test_rules_of_your_own_keep_the_password_of_the_user(scenario):
     assert redis(scenario, "PING", password="native") == "PONG"
 
 
+def test_a_user_in_two_lines_is_refused_before_the_next_start_fails(scenario):
+    own = scenario.files / "redis.conf"
+    before = own.read_text()
+    own.write_text("user celery on >native ~* &* +@all\nuser celery on >other ~* &* +@all\n")
+    assert "what was in force still is: user celery is defined in two lines" in scenario.converge(fails=True).output
+    assert redis(scenario, "PING", password="native") == "PONG"
+    own.write_text(before)
+    scenario.converge()
+
+
 def test_tls_replaces_the_plain_port(scenario):
     certificate(scenario)
     (scenario.files / "redis.conf").write_text(TLS)

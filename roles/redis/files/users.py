@@ -65,10 +65,14 @@ def ways_in(words):
     return {word for word in words if word.startswith("#") or word == "nopass"} if "on" in words else set()
 
 
+def lines_of_users(text):
+    """Words of each line about a user."""
+    return [line.split() for line in text.splitlines() if line.split()[:1] and not line.lstrip().startswith("#")]
+
+
 def read_users(text):
     """Rules by name."""
-    lines = [line.split() for line in text.splitlines() if line.split()[:1] and not line.lstrip().startswith("#")]
-    return {words[1]: words[2:] for words in lines}
+    return {words[1]: words[2:] for words in lines_of_users(text)}
 
 
 def key(check):
@@ -85,6 +89,10 @@ def key(check):
 def apply(text, check):
     """`changed`, `same` or `restart`. Ends the program with Redis' words where it refuses a user."""
     wanted = read_users(text)
+    names = [words[1] for words in lines_of_users(text)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:  # Redis would say so at its next start, and not start
+        sys.exit(f"user {twice[0]} is defined in two lines")
     # Words in quotes are Redis' to read. And only Redis knows what `default` is where nothing is said of it.
     if set(text) & set("\"'\\") or not {ME, "default"} <= set(wanted):
         return "restart"
