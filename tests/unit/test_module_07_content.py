@@ -1,8 +1,7 @@
-"""Module 07's application as it is written: what the starter does wrong, the solution and its alternatives do not; and the texts hold together."""
+"""Module 07's application as it is written: what the starter does wrong, the solution and its alternatives do not."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from celerylab.course.hints import parse_condition, rungs
 from celerylab.course.quiz import load_quiz
-from celerylab.course.walkthrough import Run, Write, read_walkthrough
+from celerylab.course.walkthrough import Write, read_walkthrough
 from celerylab.topology.lab import check_syntax, layers, overlay
 from celerylab.topology.module import load_module
 from celerylab.topology.variants import alternatives, load_mutants
@@ -93,54 +91,16 @@ def test_the_starter_never_ends_and_says_nothing(tmp_path: Path) -> None:
     assert found["runs"]["400"][0] != "FAILURE"
 
 
-def test_every_objective_has_mutants_and_there_are_controls() -> None:
-    module = load_module(MODULE)
-    mutants = load_mutants(MODULE, module)
-    for objective in module.objectives:
-        assert sum(objective.id in one.mutant.fails for one in mutants) >= 2, objective.id
-    assert sum(one.is_control for one in mutants) >= 2
+def test_there_are_two_controls() -> None:
+    assert sum(one.is_control for one in load_mutants(MODULE, load_module(MODULE))) >= 2
 
 
-def test_hints_are_chosen_by_evidence_that_the_checks_record() -> None:
-    checks = "".join(path.read_text(encoding="utf-8") for path in (MODULE / "verify").glob("test_*.py"))
-    for objective in load_module(MODULE).objectives:
-        ladder = rungs(objective.hints)
-        assert len(ladder) >= 3
-        assert all(isinstance(rung[-1], str) for rung in ladder), "every rung has words for a learner who has not verified yet"
-        conditions = [hint.when for hint in objective.hints if not isinstance(hint, str)]
-        assert conditions
-        for condition in conditions:
-            for comparison in parse_condition(condition).comparisons:
-                assert f"{comparison.name}=" in checks, f"no check records {comparison.name}, so `{condition}` never holds"
+def test_every_question_of_the_quiz_belongs_to_an_objective() -> None:
+    objectives = {objective.id for objective in load_module(MODULE).objectives}
+    assert {question.objective for question in load_quiz(MODULE / "quiz.yaml").questions} == objectives
 
 
-def test_the_quiz_covers_every_objective_with_all_four_types() -> None:
-    quiz = load_quiz(MODULE / "quiz.yaml")
-    assert {question.type for question in quiz.questions} == {"multiple_choice", "true_false", "fill_in", "matching"}
-    assert {question.objective for question in quiz.questions} == {objective.id for objective in load_module(MODULE).objectives}
-
-
-def test_written_work_has_a_form_and_a_rubric() -> None:
-    instructor = (MODULE / "instructor.md").read_text(encoding="utf-8")
-    for artefact in load_module(MODULE).artefacts:
-        assert (MODULE / "starter" / artefact.file).is_file()
-        assert f"### Rubric: {artefact.rubric}\n" in instructor
-
-
-def test_the_plan_of_the_session_adds_up() -> None:
-    for name, column in (("README.md", 1), ("instructor.md", 2)):
-        rows = [line.split("|") for line in (MODULE / name).read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-        minutes = [int(row[column]) for row in rows if len(row) > column and re.fullmatch(r"\s*\d+\s*", row[column])][:6]
-        assert minutes == [5, 25, 35, 30, 20, 5], name
-        assert sum(minutes) == load_module(MODULE).minutes
-
-
-def test_commands_of_the_readme_parse_and_its_files_are_the_solutions() -> None:
-    written: dict[str, str] = {}
-    for step in read_walkthrough(MODULE / "README.md"):
-        if isinstance(step, Run):
-            assert subprocess.run(["bash", "-n"], input=step.script, text=True, check=False, capture_output=True).stderr == ""
-        elif isinstance(step, Write):
-            written[str(step.path)] = step.text
+def test_the_readme_writes_files_of_the_solution() -> None:
+    written = {str(step.path): step.text for step in read_walkthrough(MODULE / "README.md") if isinstance(step, Write)}
     for path in ("app/shop/provider.py", "rabbitmq/definitions.json"):
         assert written[path] == (MODULE / "solution" / path).read_text(encoding="utf-8")

@@ -1,8 +1,7 @@
-"""Module 16 as it is written: the scaler's decisions, the settings of every variant, and texts, hints, quiz and plan that hold together."""
+"""Module 16 as it is written: the scaler's decisions, the settings of every variant, and its lesson."""
 
 import json
 import os
-import re
 import runpy
 import subprocess
 import sys
@@ -11,12 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
 
-from celerylab.cli.main import app
-from celerylab.course.hints import parse_condition, rungs
-from celerylab.course.quiz import load_quiz
-from celerylab.course.walkthrough import Run, Write, read_walkthrough
+from celerylab.course.walkthrough import Write, read_walkthrough
 from celerylab.topology.lab import check_syntax, layers, overlay
 from celerylab.topology.module import load_module
 from celerylab.topology.plan import make_plan
@@ -30,8 +25,6 @@ COURSE_MODULE = load_module(MODULE)
 MUTANTS = load_mutants(MODULE, COURSE_MODULE)
 GOOD = ["solution", *alternatives(MODULE), *(mutant.lab for mutant in MUTANTS if mutant.is_control)]
 LABS = ["starter", "solution", *alternatives(MODULE), *(mutant.lab for mutant in MUTANTS)]
-OBJECTIVES = [f"16.{number}" for number in range(1, 7)]
-TEXTS = ["README.md", "instructor.md", "troubleshooting.md", "module.yaml", "quiz.yaml"]
 SETTINGS = """
 import json, sys
 from shop import app
@@ -127,59 +120,10 @@ def test_the_starter_has_the_defaults(tmp_path: Path) -> None:
     assert (found["task_acks_late"], found["broker_transport_options"], found["worker_max_tasks_per_child"]) == (False, {}, None)
 
 
-def test_every_core_objective_has_two_mutants_and_there_is_a_control() -> None:
-    fails = [mutant.mutant.fails for mutant in MUTANTS]
-    assert [] in fails
-    assert {objective: sum(objective in one for one in fails) >= 2 for objective in OBJECTIVES} == dict.fromkeys(OBJECTIVES, True)
-
-
-def test_objectives_add_up_and_each_has_hints_a_command_and_something_to_read() -> None:
-    assert [objective.id for objective in COURSE_MODULE.objectives] == OBJECTIVES
-    assert sum(objective.weight for objective in COURSE_MODULE.objectives) == 100
-    for objective in COURSE_MODULE.objectives:
-        ladder = rungs(objective.hints)
-        assert len(ladder) >= 3
-        assert all(isinstance(rung[-1], str) for rung in ladder), "every rung has words for a learner who has not verified yet"
-        assert any(not isinstance(hint, str) for hint in objective.hints)
-        assert objective.look.startswith("celerylab ")
-        assert objective.references
-
-
-def test_hints_are_chosen_by_evidence_that_the_checks_record() -> None:
-    checks = "".join(path.read_text(encoding="utf-8") for path in (MODULE / "verify").glob("test_*.py"))
-    for objective in COURSE_MODULE.objectives:
-        for hint in objective.hints:
-            for comparison in parse_condition(hint.when).comparisons if not isinstance(hint, str) else ():
-                assert f"{comparison.name}=" in checks, f"no check records {comparison.name}, so `{hint}` never shows"
-
-
-def test_the_quiz_covers_every_objective_with_all_four_types() -> None:
-    quiz = load_quiz(MODULE / "quiz.yaml")
-    assert {question.type for question in quiz.questions} == {"multiple_choice", "true_false", "fill_in", "matching"}
-    assert {question.objective for question in quiz.questions if question.objective} == set(OBJECTIVES)
-
-
-def test_written_work_has_a_form_and_a_rubric() -> None:
-    instructor = (MODULE / "instructor.md").read_text(encoding="utf-8")
-    for artefact in COURSE_MODULE.artefacts:
-        assert (MODULE / "starter" / artefact.file).is_file()
-        assert f"### Rubric: {artefact.rubric}\n" in instructor
-
-
-def test_the_plan_of_the_session_adds_up() -> None:
-    for name, column in (("README.md", 1), ("instructor.md", 2)):
-        rows = [line.split("|") for line in (MODULE / name).read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-        minutes = [int(row[column]) for row in rows if len(row) > column and re.fullmatch(r"\s*\d+\s*", row[column])][:6]
-        assert minutes == [5, 25, 35, 30, 20, 5], name
-        assert sum(minutes) == COURSE_MODULE.minutes
-
-
-def test_commands_of_the_readme_parse_and_its_files_are_those_of_the_solutions() -> None:
+def test_the_readme_writes_files_of_the_solutions() -> None:
     written: dict[str, list[str]] = {}
     for step in read_walkthrough(MODULE / "README.md"):
-        if isinstance(step, Run):
-            assert subprocess.run(["bash", "-n"], input=step.script, text=True, check=False, capture_output=True).stderr == ""
-        elif isinstance(step, Write):
+        if isinstance(step, Write):
             written.setdefault(str(step.path), []).append(step.text)
     solution, metric = MODULE / "solution", MODULE / "alternatives" / "metric-driven"
     scaler = "systemd/celery@scaler.service.d/scaler.conf"
@@ -188,13 +132,5 @@ def test_commands_of_the_readme_parse_and_its_files_are_those_of_the_solutions()
     assert written[scaler] == [(folder / scaler).read_text(encoding="utf-8") for folder in (solution, metric)]
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_texts_name_commands_that_exist_and_files_that_are_there(name: str) -> None:
-    text = (MODULE / name).read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|^ *)celerylab (\w+)", text, re.MULTILINE))
-    assert named <= typer.main.get_command(app).commands.keys()  # type: ignore[attr-defined]
-    for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
-        assert (MODULE / link).is_file(), link
-    for anchor in re.findall(r"\]\(#([^)]+)\)", text):
-        headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+def test_there_are_six_objectives() -> None:
+    assert len(COURSE_MODULE.objectives) == 6
