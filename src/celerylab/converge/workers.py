@@ -9,7 +9,6 @@ from typing import Any
 
 from celerylab.converge.connection import Connection, run_on_host
 from celerylab.errors import ConvergeError
-from celerylab.providers.engine import say
 
 WORKER_ROLE = "celery_worker"
 _RESTARTING = {WORKER_ROLE, "celery_app"}  # what they change, a running worker does not see
@@ -32,15 +31,17 @@ done
 """
 
 
-def drain(host: str, connection: Connection, seconds: int) -> None:
-    """Stops the host's workers warm: each ends the tasks it runs and gives back what it has only taken. After `seconds` the rest is given up."""
+def drain(connection: Connection, seconds: int) -> str:
+    """Stops the host's workers warm: each ends the tasks it runs and gives back what it has only taken. After `seconds` the rest is given up.
+
+    Says what came of it. A host that is gone or hangs has nothing to drain, and does not stand in the way.
+    """
     began = time.monotonic()
     try:
         run_on_host(connection, ["systemctl", "stop", _UNITS], seconds)
-    except ConvergeError as error:  # a host that is gone or hangs has nothing to drain, and must not stand in the way
-        say(f"{host}: not drained: {error}")
-    else:
-        say(f"{host}: drained in {time.monotonic() - began:.1f} s")
+    except ConvergeError as error:
+        return f"not drained: {error}"
+    return f"drained in {time.monotonic() - began:.1f} s"
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class ConvergeProvider(ResourceProvider):
         """Lets the host's workers finish what they have begun, for `drain_seconds` at most; then the host goes as a whole."""
         seconds = int(os.environ.get(DRAIN_VARIABLE) or props.get("drain_seconds") or 0)
         if seconds and any(role["name"] == WORKER_ROLE for role in props["roles"]):
-            drain(id_, props["connection"], seconds)
+            say(f"{id_}: {drain(props['connection'], seconds)}")
 
 
 class Converge(Resource, module="celerylab", name="Converge"):

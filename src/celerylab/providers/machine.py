@@ -19,7 +19,7 @@ def machine() -> Machine:
     """Memory, disk and hosts left for new environments, and subnets of our pool that no network of ours holds."""
     with engine_errors("asking Docker about the machine"):
         info = engine().info()
-        running = len(engine().containers.list(filters={"label": f"{label('kind')}=host"}, ignore_removed=True))
+        running = len(_hosts())
         ours = engine().networks.list(filters={"label": f"{label('schema')}={LABEL_SCHEMA}"})
     local = info["Name"] == socket.gethostname() and Path(info["DockerRootDir"]).is_dir()
     return Machine(
@@ -39,8 +39,13 @@ def _subnet(network: Any) -> IPv4Network:
 def hosts_present(instance: str) -> int:
     """How many hosts of `instance` exist already."""
     with engine_errors("counting hosts"):
-        selection = {"label": [f"{label('instance')}={instance}", f"{label('kind')}=host"]}
-        return len(engine().containers.list(all=True, filters=selection, ignore_removed=True))
+        return len(_hosts(f"{label('instance')}={instance}", all=True))
+
+
+def _hosts(*labels: str, **options: bool) -> list[Any]:
+    """Running hosts that have `labels`, in one question; the SDK's own list asks after each container once more."""
+    found: list[Any] = engine().api.containers(filters={"label": [f"{label('kind')}=host", *labels]}, **options)
+    return found
 
 
 def _inotify_limit() -> int:
