@@ -115,6 +115,32 @@ def test_what_lies_above_is_always_found_in_the_merge(below: object, above: obje
     assert covered(above, deep_merge(below, above))
 
 
+def edited(tmp_path: Path, *edits: dict[str, str], file: str = "app/x.py") -> str:
+    tree(tmp_path / "below", {"app/x.py": "a = 1\nb = 1\n"})
+    tree(tmp_path / "above", {"mutant.yaml": yaml.safe_dump({"fails": [], "why": "", "edits": {file: list(edits)}})})
+    (tmp_path / "lab").mkdir()
+    for layer in ("below", "above"):
+        overlay(tmp_path / layer, tmp_path / "lab")
+    return (tmp_path / "lab/app/x.py").read_text(encoding="utf-8")
+
+
+def test_an_edit_replaces_one_place_of_a_file_below(tmp_path: Path) -> None:
+    assert edited(tmp_path, {"old": "a = 1", "new": "a = 2"}, {"old": "b = 1\n", "new": ""}) == "a = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "file", "words"),
+    [
+        ("= 1", "app/x.py", "this text is 2 times in app/x.py, and not once"),
+        ("c = 1", "app/x.py", "this text is 0 times in app/x.py, and not once"),
+        ("a = 1", "app/y.py", "there is no app/y.py to edit"),
+    ],
+)
+def test_an_edit_that_is_not_at_exactly_one_place_is_refused(tmp_path: Path, old: str, file: str, words: str) -> None:
+    with pytest.raises(InputError, match=rf"mutant.yaml:\d+: {words}"):
+        edited(tmp_path, {"old": old, "new": ""}, file=file)
+
+
 def test_an_executable_stays_executable(tmp_path: Path) -> None:
     tree(tmp_path / "a", {"run.sh": "#!/bin/sh\n"})
     (tmp_path / "a/run.sh").chmod(0o700)

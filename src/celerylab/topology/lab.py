@@ -15,13 +15,31 @@ import yaml
 
 from celerylab.digest import digest_tree
 from celerylab.errors import InputError
-from celerylab.topology.source import read_yaml
+from celerylab.topology.source import Model, Source, read_yaml, validate
 
 # Folders of a module that hold overlays on its solution; src/celerylab/topology/variants.py reads them.
 MUTANTS = "mutants"
 ALTERNATIVES = "alternatives"
 IGNORED = {".git", "__pycache__", ".pytest_cache", ".ruff_cache", ".venv", ".idea", ".vscode", ".DS_Store"}
 _OVERLAY_FILES = ("overlay.yaml", "mutant.yaml")  # describe an overlay; they are not part of the lab
+
+
+class Edit(Model):
+    """A part of a file below an overlay that it replaces: `old` occurs there exactly once."""
+
+    old: str
+    new: str
+
+
+class Overlay(Model):
+    """What an overlay does besides laying its files over those below: `delete` removes paths before, `edits` change single places after."""
+
+    delete: list[str] = []
+    edits: dict[str, list[Edit]] = {}
+
+
+class _Description(Overlay, extra="ignore"):
+    """Of a file that says more than that."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +105,14 @@ def snapshot(module: Path, wanted: str | None, cache: Path) -> Lab:
 
 
 def overlay(folder: Path, onto: Path) -> None:
-    """Lays `folder` over `onto`: files replace files, YAML maps merge deeply (lists replace), `delete:` of overlay.yaml removes."""
-    for name in _OVERLAY_FILES:
-        for unwanted in read_yaml(folder / name).data.get("delete", []) if (folder / name).is_file() else []:
+    """Lays `folder` over `onto`: files replace files, and YAML maps merge deeply (lists replace).
+
+    What describes the overlay may say more (Overlay). Raises InputError where the text of an edit is not there, or more than once.
+    """
+    sources = [read_yaml(folder / name) for name in _OVERLAY_FILES if (folder / name).is_file()]
+    described = [(source, validate(source, _Description)) for source in sources]
+    for _, description in described:
+        for unwanted in description.delete:
             _remove(onto / unwanted)
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
@@ -105,6 +128,21 @@ def overlay(folder: Path, onto: Path) -> None:
         else:
             shutil.copyfile(path, target)
             target.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+    for source, description in described:
+        for edited, edits in description.edits.items():
+            _edit(source, onto, edited, edits)
+
+
+def _edit(source: Source, onto: Path, relative: str, edits: Sequence[Edit]) -> None:
+    target = onto / relative
+    if not target.is_file():
+        raise source.error(("edits", relative), f"there is no {relative} to edit")
+    text = target.read_text(encoding="utf-8")
+    for index, edit in enumerate(edits):
+        if text.count(edit.old) != 1:
+            raise source.error(("edits", relative, index), f"this text is {text.count(edit.old)} times in {relative}, and not once")
+        text = text.replace(edit.old, edit.new)
+    target.write_text(text, encoding="utf-8")
 
 
 def check_syntax(folder: Path, origins: Sequence[Path] = ()) -> None:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celerylab.errors import InputError
-from celerylab.topology.lab import ALTERNATIVES, MUTANTS
+from celerylab.topology.lab import ALTERNATIVES, MUTANTS, Overlay
 from celerylab.topology.module import CourseModule, ObjectiveId
-from celerylab.topology.source import Model, read_yaml, validate
+from celerylab.topology.source import read_yaml, validate
 
 
-class Mutant(Model):
-    """The model of `mutants/<name>/mutant.yaml`. Every other file of the folder overlays the solution by its path; `delete` removes paths first.
+class Mutant(Overlay):
+    """The model of `mutants/<name>/mutant.yaml`. Every other file of the folder overlays the solution by its path.
 
     `fails` are the objectives that become FAIL; what needs them becomes NOT_OBSERVED, everything else stays PASS. With no `fails` it is a
     control: a change that must not matter.
@@ -18,7 +18,6 @@ class Mutant(Model):
 
     fails: list[ObjectiveId]
     why: str
-    delete: list[str] = []
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,0 @@
-"""The Celery application of the shop."""
-
-from celery import Celery
-
-# celerylab_probe brings the small tasks with which the course looks at a worker from outside; drill is for practising bad days.
-app = Celery("shop", include=["shop.tasks", "shop.drill", "shop.heart", "celerylab_probe.tasks"])
-app.config_from_object("celeryconfig")
