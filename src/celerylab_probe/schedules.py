@@ -9,7 +9,8 @@ import argparse
 import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -59,10 +60,7 @@ def runs(app: Celery, scheduler: type[Scheduler], name: str, begin: datetime, en
     """
     found: list[datetime] = []
     entry = stored_entry(app, scheduler, name)
-    _simulate_clock(app)
-    Simulated.clock = (begin - BEFORE).astimezone(UTC)
-    current, again, forget = _simulated(app, scheduler, entry)
-    try:
+    with _simulated_clock(app, begin - BEFORE), _simulated(app, scheduler, entry) as (current, again):
         while Simulated.clock < end:
             due, wait = current.is_due()
             if due:
@@ -70,31 +68,29 @@ def runs(app: Celery, scheduler: type[Scheduler], name: str, begin: datetime, en
                 current = next(current)
             current = again(current)
             Simulated.clock += min(timedelta(seconds=max(wait or 0, 0.01)), step)
-    finally:
-        forget()
     return [run for run in found if begin <= run < end]
 
 
-def _simulated(app: Celery, scheduler: type[Scheduler], entry: Any) -> tuple[Any, Callable[[Any], Any], Callable[[], None]]:
-    """A copy of `entry` that runs in simulated time; what reads it again after each look of beat's; and what removes its traces."""
+@contextmanager
+def _simulated(app: Celery, scheduler: type[Scheduler], entry: Any) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
+    """A copy of `entry` that runs in simulated time, and what reads it again after each look of beat's. Leaves no trace in the store."""
     kind = type(entry)
     definition = {"name": entry.name, "task": entry.task, "schedule": entry.schedule, "app": app}
     if not is_redbeat(scheduler):
-        return kind(**definition), lambda current: current, lambda: None
+        yield kind(**definition), lambda current: current
+        return
     from redbeat.schedulers import ensure_conf, get_redis
 
     conf = ensure_conf(app)
     before = conf.key_prefix, conf.schedule_key
     conf.key_prefix = f"celerylab-probe:{uuid.uuid4().hex}:"
     conf.schedule_key = f"{conf.key_prefix}:schedule"
-    copy = kind(**definition).save()
-    key = copy.key
-
-    def forget() -> None:
+    key = kind(**definition).save().key
+    try:
+        yield kind.from_key(key, app=app), lambda _: kind.from_key(key, app=app)
+    finally:
         get_redis(app).delete(key, conf.schedule_key)
         conf.key_prefix, conf.schedule_key = before
-
-    return kind.from_key(key, app=app), lambda _: kind.from_key(key, app=app), forget
 
 
 class Simulated(datetime):
@@ -108,13 +104,25 @@ class Simulated(datetime):
         return cls.clock.astimezone(tz) if tz else cls.clock.astimezone().replace(tzinfo=None)
 
 
-def _simulate_clock(app: Celery) -> None:
-    """For this process, Simulated.clock is what the application and its own modules take for now."""
-    app.now = lambda: Simulated.clock.astimezone(app.timezone)
+@contextmanager
+def _simulated_clock(app: Celery, begin: datetime) -> Iterator[None]:
+    """Inside the block, Simulated.clock is what the application and its own modules take for now. It stands at `begin`."""
     here = str(Path.cwd())
-    for name, module in list(sys.modules.items()):
-        if name != __name__ and getattr(module, "datetime", None) is datetime and str(getattr(module, "__file__", "")).startswith(here):
-            module.datetime = Simulated  # type: ignore[attr-defined]
+    modules: list[Any] = [
+        module
+        for name, module in list(sys.modules.items())
+        if name != __name__ and getattr(module, "datetime", None) is datetime and str(getattr(module, "__file__", "")).startswith(here)
+    ]
+    Simulated.clock = begin.astimezone(UTC)
+    app.now = lambda: Simulated.clock.astimezone(app.timezone)
+    for module in modules:
+        module.datetime = Simulated
+    try:
+        yield
+    finally:
+        del app.now
+        for module in modules:
+            module.datetime = datetime
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from celery.schedules import crontab
 from celerylab_probe import schedules
 from celerylab_probe.schedules import runs, scheduler_of
 
+real = datetime
 SHOP = ZoneInfo("US/Pacific")
 Runs = Callable[..., list[datetime]]
 
@@ -62,6 +63,8 @@ def test_the_applications_own_modules_see_the_same_clock(found: Runs, monkeypatc
 
     Mine.Entry = Entry
     assert len(found(timedelta(hours=1), (11, 1), scheduler=Mine)) == 25
+    assert module.datetime is datetime, "the clock is right again afterwards"
+    assert sys.modules[__name__].datetime is real
 
 
 def test_the_last_scheduler_on_the_command_line_wins() -> None:
