@@ -15,7 +15,7 @@ def parse_bytes(value: Any) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]iB)\s*|(\d+)", str(value))
     if match is None:
         raise ValueError("write an amount such as 384MiB or 1.5GiB")
-    return int(match[3]) if match[3] else int(float(match[1]) * _UNITS[match[2]])
+    return int(match[3]) if match[3] else round(float(match[1]) * _UNITS[match[2]])
 
 
 def format_bytes(amount: int) -> str:
