@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from celerylab.converge.wheelhouse import Interpreter
+from celerylab.images.bake import wheelhouses
 from celerylab.images.recipe import recipes
+from celerylab.providers.engine import engine
+from celerylab.topology.names import label
 from celerylab.topology.plan import make_plan
 from tests.live.conftest import run
 from tests.live.second_engine import SecondEngine
@@ -67,7 +71,12 @@ def test_a_disk_that_fills_up_while_baking(root: Path, tmp_path: Path, short: Pa
         "---\n- name: Fill the disk\n  ansible.builtin.command: dd if=/dev/zero of=/var/lib/greedy bs=1M count=4000\n  changed_when: true\n"
     )
     install.write_text(greedy + install.read_text(encoding="utf-8").removeprefix("---\n"), encoding="utf-8")
-    bare, support = (recipe.reference for recipe in recipes(make_plan(root, "02", {"lab": "solution"})) if not recipe.roles)
+    plan = make_plan(root, "02", {"lab": "solution"})
+    bare, support = (recipe.reference for recipe in recipes(plan) if not recipe.roles)
+    # The second engine has no way out, and where all images were there nobody has downloaded wheels before.
+    (baked,) = (recipe for recipe in recipes(plan) if recipe.roles)
+    labels = engine().images.get(baked.reference).labels
+    wheelhouses(plan, baked, Interpreter(labels[label("python")], labels[label("machine")]))
     with SecondEngine(short, "1200m") as second:
         second.copy_images([bare, support])
         images = {image.id for image in second.client.images.list()}

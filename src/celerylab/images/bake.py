@@ -77,12 +77,7 @@ def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
     try:
         connection = docker_connection(name)
         interpreter = _interpreter(name)
-        variables = dict(recipe.variables)
-        for role in recipe.roles:
-            if f"{role}_wheelhouse" in plan.roles[role].options:
-                say("downloading wheels")
-                packages = variables.get(f"{role}_packages", plan.roles[role].defaults[f"{role}_packages"])
-                variables[f"{role}_wheelhouse"] = str(wheelhouse("\n".join(packages), interpreter))
+        variables = {**dict(recipe.variables), **wheelhouses(plan, recipe, interpreter, say)}
         tasks = [
             {"name": f"Install {role}", "ansible.builtin.include_role": {"name": role, "tasks_from": "install"}} for role in recipe.roles
         ]
@@ -101,6 +96,17 @@ def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
         container.commit(repository, tag, pause=True, changes=changes, conf={"Entrypoint": entrypoint, "Env": []})
     finally:
         remove_container(name)
+
+
+def wheelhouses(plan: Plan, recipe: Recipe, interpreter: Interpreter, say: Say = lambda _: None) -> dict[str, str]:
+    """Variables of the recipe's roles that name folders of wheels; what is not in the cache yet is downloaded."""
+    variables, found = dict(recipe.variables), {}
+    for role in recipe.roles:
+        if f"{role}_wheelhouse" in plan.roles[role].options:
+            say("downloading wheels")
+            packages = variables.get(f"{role}_packages", plan.roles[role].defaults[f"{role}_packages"])
+            found[f"{role}_wheelhouse"] = str(wheelhouse("\n".join(packages), interpreter))
+    return found
 
 
 # What baking leaves that a machine of its own should not share or carry about.
