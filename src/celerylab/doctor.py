@@ -17,10 +17,12 @@ from celerylab.providers.engine import engine
 from celerylab.providers.machine import machine
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.addresses import pool
+from celerylab.topology.admission import INOTIFY_FOR_MANY, INOTIFY_LIMIT
 from celerylab.topology.units import format_bytes
 
 LOW_MEMORY = 1 * 2**30
 LOW_DISK = 5 * 2**30
+FEW_HOSTS = 16  # two stacks of the multi-worker rung
 OLDEST_ENGINE = (20, 10)
 State = Literal["ok", "warning", "problem"]
 
@@ -108,6 +110,14 @@ def _addresses() -> Finding:
     return Finding("addresses", "ok" if left >= 2 else "problem", f"{left} subnets free in {pool()}", remedy)
 
 
+def _hosts() -> Finding:
+    left = machine().hosts
+    if left is None:
+        return Finding("hosts", "ok", "how many can boot is not visible from here (Docker runs elsewhere)")
+    remedy = f"for more at once: sudo sysctl {INOTIFY_LIMIT}={INOTIFY_FOR_MANY}" if left < FEW_HOSTS else ""
+    return Finding("hosts", "warning" if left < FEW_HOSTS else "ok", f"{left} more can boot", remedy)
+
+
 def _proxies() -> Finding:
     found = {name: value for name, value in os.environ.items() if name.lower() in ("http_proxy", "https_proxy", "no_proxy") and value}
     if not found:
@@ -141,6 +151,7 @@ _LOOKS: dict[str, Callable[[], Finding]] = {
     "memory": _memory,
     "disk": _disk,
     "addresses": _addresses,
+    "hosts": _hosts,
     "proxies": _proxies,
     "Pulumi": _pulumi,
     "Python": _python,

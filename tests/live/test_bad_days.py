@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from celerylab.providers.converge import MARKER
+from celerylab.converge.workers import MARKER
 from celerylab.providers.engine import engine, find_container, left_behind
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.shell_environment import shell_environment

@@ -76,6 +76,17 @@ def test_one_edited_line_reaches_the_worker_and_nothing_else_is_touched(stack: L
     )
 
 
+def test_an_apply_that_fails_leaves_the_worker_running_as_it_was(stack: LiveStack, lab: Path) -> None:
+    """The worker was told to stop when the apply began: see restarted_around."""
+    stack.up(lab)
+    before = stack.on_host("systemctl", "show", "-p", "MainPID", "celery@default")
+    (lab / "vars.yaml").write_text("celery_worker_instances: {default: {extra_args: [two words]}}\n", encoding="utf-8")
+    result = stack.pulumi("up", "--yes", "--skip-preview", check=False)
+    assert "write every argument as one item without spaces" in result.stdout + result.stderr
+    assert stack.on_host("systemctl", "show", "-p", "MainPID", "celery@default") != before
+    assert stack.verdicts("02.2")["02.2"]["verdict"] == "PASS"
+
+
 def test_a_lab_that_parses_and_is_merely_wrong_deploys_and_shows_its_traceback(stack: LiveStack, lab: Path) -> None:
     (lab / "app" / "shop" / "tasks.py").write_text("import nowhere_to_be_found\n", encoding="utf-8")
     stack.up(lab)

@@ -2,21 +2,23 @@
 
 import shutil
 import subprocess
-import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from celerylab.bench.rung import module_on_the_rung
 from celerylab.dashboard.panels import draw, read_panels
 from celerylab.prometheus import ask_prometheus
 from celerylab.providers.engine import engine, left_behind
+from celerylab.providers.gateway import free_ports
+from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.lab import overlay
+from celerylab.verify.credentials import try_urls
 from celerylab.verify.expect import BrokerUnreachableError, wait_for
 from celerylab.verify.host_faults import host_killed, host_paused
 from celerylab.verify.hosts import ObservedHost
@@ -25,8 +27,8 @@ from celerylab.verify.link_faults import hosts_cut
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 from tests.live.conftest import LiveStack, copy_checkout, run
+from tests.live.rung import TASK_SECONDS, all_ended_once, load, renewed
 
-TASK_SECONDS = 2
 UNITS = ("redis-server", "postgresql@15-main", "celery-beat", "celery@default")
 HOSTS = {"broker-1", "data-1", "beat-1", "beat-2", "monitor-1"}
 
@@ -35,24 +37,21 @@ HOSTS = {"broker-1", "data-1", "beat-1", "beat-2", "monitor-1"}
 def rung(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
     """Module 02's solution on this rung, as a module of a checkout of its own."""
     checkout = copy_checkout(root, tmp_path_factory.mktemp("rung") / "checkout")
-    source, folder = checkout / "modules" / "02-first-application", checkout / "modules" / "99-rung"
-    shutil.copytree(source, folder)
-    module = yaml.safe_load((source / "module.yaml").read_text(encoding="utf-8"))
-    objective = {**module["objectives"][0], "id": "99.1", "needs": []}
-    module |= {"id": "99", "slug": "rung", "environment": "multi-worker", "objectives": [objective], "artefacts": []}
-    module["vars"] = {"celery_worker_instances": {"default": {"extra_args": ["-E"]}}}  # events, which the exporter counts
-    module["needs"] = {"memory": "1536MiB", "disk": "3GiB"}
-    (folder / "module.yaml").write_text(yaml.safe_dump(module), encoding="utf-8")
-    program = (source / "Pulumi.yaml").read_text(encoding="utf-8").replace("single-node", "multi-worker")
-    (folder / "Pulumi.yaml").write_text(program.replace("celerylab-02", "celerylab-99").replace('"02"', '"99"'), encoding="utf-8")
+    folder = module_on_the_rung(checkout, checkout)
+    source = folder.with_name("02-first-application")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CELERYLAB_PROJECT", str(checkout))
         live = LiveStack(folder)
+        former = PulumiStack(source, live.name)
+        former.ensure()
+        former.configure({"hours": "24", "owner": "ada", "broker": "redis", "ports": f"broker={next(free_ports(live.instance))}"})
         try:
+            shutil.copy(source / f"Pulumi.{live.name}.yaml", folder)  # a stack of module 02 goes on here with its settings
             live.up(workers="2")
             yield live
         finally:
             live.remove()
+            former.run("stack", "rm", "--yes", quiet=True)
     assert left_behind(live.instance) == []
 
 
@@ -80,29 +79,15 @@ def started(rung: LiveStack) -> dict[str, str]:
     return found
 
 
-@contextmanager
-def load(worker: WorkerClient) -> Iterator[list[tuple[str, Any]]]:
-    """Sends a short task four times a second, for as long as the block takes; each as its key and its result."""
-    sent: list[tuple[str, Any]] = []
-    ended = threading.Event()
-
-    def feed() -> None:
-        while not ended.wait(0.25):
-            key = uuid.uuid4().hex
-            with suppress(BrokerUnreachableError):  # while Redis starts again, as a producer's own retries would wait
-                sent.append((key, worker.send("celerylab_probe.sleep", TASK_SECONDS, key)))
-
-    feeder = threading.Thread(target=feed)
-    feeder.start()
-    try:
-        yield sent
-    finally:
-        ended.set()
-        feeder.join()
-
-
 def prometheus(stack: Stack, question: str) -> Any:
     return ask_prometheus(f"http://{stack.endpoint('prometheus')}", question, {})
+
+
+def test_the_settings_of_a_module_02_stack_are_this_ones(rung: LiveStack, stack: Stack) -> None:
+    configured = PulumiStack(rung.folder, rung.name).configuration()
+    assert f"broker={stack.endpoint('broker').removeprefix('127.0.0.1:')}" == configured["ports"]
+    assert (stack.outputs["owner"], stack.settings["broker"], stack.settings["workers"]) == ("ada", "redis", 2)
+    assert datetime.fromisoformat(stack.outputs["expires"]) - datetime.now(UTC) > timedelta(hours=23)
 
 
 def test_each_tier_is_a_host_of_its_own_and_results_are_not_where_the_broker_is(
@@ -154,15 +139,6 @@ def lab(rung: LiveStack, tmp_path: Path) -> Path:
     return tmp_path / "lab"
 
 
-def all_ended_once(stack: Stack, worker: WorkerClient, sent: list[tuple[str, Any]]) -> None:
-    """Each task that was sent has succeeded, and has ended once."""
-    assert sent
-    ledger = LedgerReader(stack)
-    for key, result in sent:
-        assert worker.outcome(result, 60).state == "SUCCESS"
-        assert len(ledger.entries(key, "end")) == 1
-
-
 def test_a_new_version_of_the_application_under_load_loses_no_task(rung: LiveStack, stack: Stack, worker: WorkerClient, lab: Path) -> None:
     before = worker.registered()
     tasks = lab / "app" / "shop" / "tasks.py"
@@ -174,6 +150,43 @@ def test_a_new_version_of_the_application_under_load_loses_no_task(rung: LiveSta
     after = wait_for(lambda: both(worker) and worker.registered(), 30, expected="both workers")
     assert "receipts.print" not in before["default@worker-1"]
     assert all("receipts.print" in names for names in after.values())
+
+
+def test_credentials_change_under_load_with_two_users_for_a_while(rung: LiveStack, stack: Stack, worker: WorkerClient, lab: Path) -> None:
+    rules = "~* &* +@all -@admin -@dangerous +info +keys"
+    old = {"name": "celery", "password": "{{ celerylab_secrets.broker_password }}", "rules": rules}
+    new = {"name": "next", "password": "{{ celerylab_secrets.next_password }}", "rules": rules}
+    login = "redis://next:{{ celerylab_secrets.next_password }}@"
+    dialled = {
+        "celery_app_environment": {
+            "LAB_BROKER_URL": f"{login}broker-1:6379/0",
+            "LAB_RESULT_URL": f"{login}data-1:6379/1",
+            "LAB_SCHEDULE_URL": f"{login}data-1:6379/2",
+        },
+        "celery_exporter_broker_url": f"{login}broker-1:6379/0",
+    }
+
+    def step(**values: Any) -> None:
+        (lab / "vars.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        rung.up(lab)
+
+    with load(worker) as sent:
+        step(redis_users=[old, new])
+        step(redis_users=[old, new], **dialled)
+    following = renewed(stack)
+    with load(following) as sent_later:
+        step(redis_users=[new], **dialled)
+    assert len(sent_later) > 4 * TASK_SECONDS, "no load while the former user went"
+    all_ended_once(stack, following, sent + sent_later)
+    ledger = LedgerReader(stack)
+    assert {len(ledger.entries(key, "start")) for key, _ in sent + sent_later} == {1}
+    for url in (stack.broker_url(), stack.broker_url(kind="result_url")):
+        assert "AuthenticationError" in try_urls([url])[url]
+    with pytest.raises(BrokerUnreachableError):
+        worker.send("celerylab_probe.echo", "with the former password")
+    following.close()
+    rung.up()  # as it was
+    wait_for(lambda: both(worker), 60, expected="both workers")
 
 
 def test_prometheus_sees_every_host_and_every_panel_has_data(root: Path, stack: Stack, worker: WorkerClient) -> None:

@@ -170,6 +170,34 @@ def test_two_plain_beats_send_everything_twice(scenario):
     assert all(len(times) >= 3 for times in per_beat), "both beats send the one schedule"
 
 
+def environment_of_beat(scenario):
+    return scenario.host.check_output(f"tr '\\0' '\\n' < /proc/{show(scenario, 'MainPID')}/environ")
+
+
+def test_a_drop_in_is_added_and_removed_again(scenario):
+    folder = scenario.files / "systemd" / "celery-beat.service.d"
+    folder.mkdir(parents=True)
+    shutil.copy(scenario.files / "drop-in.conf", folder / "colour.conf")
+    before = show(scenario, "MainPID")
+    assert "celery_beat : Copy your drop-ins" in converge(scenario).changed
+    assert show(scenario, "MainPID") != before
+    assert "COLOUR=green" in environment_of_beat(scenario)
+    assert converge(scenario).changed == []
+    (folder / "colour.conf").unlink()
+    assert "celery_beat : Remove drop-ins that are no longer yours" in converge(scenario).changed
+    assert "COLOUR" not in environment_of_beat(scenario)
+
+
+def test_a_drop_in_that_systemd_cannot_use_is_refused(scenario):
+    file = scenario.files / "systemd" / "celery-beat.service.d" / "wrong.conf"
+    file.write_text("[Service]\nExecStart=/bin/true\n")
+    said = "systemd cannot use this unit: celery-beat.service: Service has more than one ExecStart= setting"
+    assert said in converge(scenario, fails=True).output
+    file.unlink()
+    converge(scenario)
+    wait_for(scenario, 1)
+
+
 def test_new_code_restarts_beat_once(scenario):
     before = show(scenario, "MainPID")
     with (scenario.files / "app" / "shop.py").open("a") as file:
@@ -196,6 +224,7 @@ def test_new_code_restarts_beat_once(scenario):
             {"celery_beat_extra_args": ["--x=$y"]},
             "write every argument as one item without spaces, quotes, backslashes and $; look at --x=$y",
         ),
+        ({"celery_beat_systemd_overrides": "systemd"}, "celery_beat_systemd_overrides: write an absolute path"),
         ({"celery_beat_extra_args": ["--detach"]}, "celery_beat_extra_args: leave --detach out; systemd runs beat in the foreground"),
         ({"celery_worker_instances": {"a": {"extra_args": ["-B"]}}}, "celery_worker_instances: a would run a beat as well (-B)"),
     ],

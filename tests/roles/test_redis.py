@@ -1,6 +1,8 @@
 """redis on an unbaked host."""
 
 import shlex
+import subprocess
+from contextlib import contextmanager
 
 import pytest
 
@@ -79,6 +81,97 @@ def in_force(scenario, name):
     return redis(scenario, "CONFIG", "GET", name, user="admin", password="admin").split("\n")[-1]
 
 
+# A client that stays: answers each line that it hears with what Redis says to a PING.
+CLIENT = """
+import socket, sys
+user, password = sys.argv[1:]
+redis = socket.create_connection(("127.0.0.1", 6379))
+redis.settimeout(5)
+ask = lambda *words: redis.sendall(b"*%d\\r\\n" % len(words) + b"".join(b"$%d\\r\\n%s\\r\\n" % (len(w.encode()), w.encode()) for w in words))
+ask("AUTH", user, password)
+while True:
+    try:
+        print(redis.recv(100).decode().strip() or "closed", flush=True)
+        sys.stdin.readline() and ask("PING")
+    except OSError:
+        print("closed", flush=True)
+        break
+"""
+
+
+@contextmanager
+def connected(scenario, user, password):
+    """A question whether a client, connected as that user from now on, still is."""
+    command = ["docker", "exec", "-i", scenario.container, "python3", "-c", CLIENT, user, password]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout.readline() == "+OK\n"
+
+        def stays():
+            client.stdin.write("\n")
+            client.stdin.flush()
+            return client.stdout.readline() == "+PONG\n"
+
+        try:
+            assert stays()
+            yield stays
+        finally:
+            client.kill()
+
+
+def users(**passwords):
+    return [{"name": name, "password": password, "rules": "~* &* +@all -@dangerous +info +keys"} for name, password in passwords.items()]
+
+
+def test_users_change_while_redis_runs_and_only_their_clients_notice(scenario):
+    process = scenario.host.process.get(comm="redis-server").pid
+    with connected(scenario, "celery", PASSWORD) as celery_stays:
+        run = scenario.converge(redis_users=users(celery=PASSWORD, next="one", leaked="two"))
+        assert "redis : Change users where Redis runs" in run.changed
+        with connected(scenario, "next", "one") as next_stays, connected(scenario, "leaked", "two") as leaked_stays:
+            assert scenario.converge(redis_users=users(celery=PASSWORD, next="one", leaked="two")).changed == []
+            scenario.converge(redis_users=users(celery=PASSWORD, leaked="three"))
+            assert not next_stays(), "a user that is gone is still connected"
+            assert not leaked_stays(), "who came in with the former password is still connected"
+        assert celery_stays(), "the change of others' users closed this one's connection"
+    assert scenario.host.process.get(comm="redis-server").pid == process
+    users_are_those(scenario)
+    scenario.host.check_output(f"kill -9 {process}")
+    scenario.poll("redis-cli --user leaked --pass three --no-auth-warning PING", "PONG")
+    users_are_those(scenario)
+
+
+def users_are_those(scenario):
+    assert redis(scenario, "PING") == "PONG"
+    assert redis(scenario, "PING", user="leaked", password="three") == "PONG"
+    assert "WRONGPASS" in redis(scenario, "PING", user="leaked", password="two")
+    assert "WRONGPASS" in redis(scenario, "PING", user="next", password="one")
+
+
+def test_a_user_that_redis_refuses_changes_nothing(scenario):
+    before = scenario.host.file("/etc/redis/users.conf").content_string
+    wrong = [*users(celery=PASSWORD, third="x"), {"name": "fourth", "password": "x", "rules": "~* +@everthing"}]
+    with connected(scenario, "celery", PASSWORD) as stays:
+        for _ in range(2):
+            run = scenario.converge(redis_users=wrong, fails=True)
+            assert (
+                "what was in force still is: user fourth: Error in ACL SETUSER modifier '+@everthing': Unknown command or category"
+                in run.output
+            )
+        assert stays()
+    assert scenario.host.file("/etc/redis/users.conf").content_string == before
+    assert "WRONGPASS" in redis(scenario, "PING", user="third", password="x")
+
+
+def test_what_was_changed_by_hand_is_made_good(scenario):
+    key = scenario.host.file("/etc/redis/users.key")
+    assert (key.user, key.mode) == ("root", 0o400)
+    scenario.host.check_output(f"redis-cli --user ansible --pass {key.content_string} --no-auth-warning ACL SETUSER celery off")
+    assert "WRONGPASS" in redis(scenario, "PING")
+    assert scenario.converge(redis_users=users(celery=PASSWORD, leaked="three")).changed == ["redis : Change users where Redis runs"]
+    assert redis(scenario, "PING") == "PONG"
+    scenario.converge()
+
+
 def test_your_own_file_wins(scenario):
     (scenario.files / "redis.conf").write_text("maxmemory 33mb\nuser admin on >admin ~* &* +@all\n")
     assert "redis : Start Redis and enable it at boot" in scenario.converge().changed
@@ -139,3 +232,8 @@ def test_a_line_that_redis_refuses_is_named(scenario):
 def test_an_open_door_is_refused(scenario):
     run = scenario.converge("--check", redis_users=[], fails=True)
     assert "redis_bind: * -::* lets other hosts in; write redis_users with a name and a password, or bind to 127.0.0.1" in run.output
+
+
+def test_the_name_of_the_roles_own_user_is_refused(scenario):
+    run = scenario.converge("--check", redis_users=users(ansible="x"), fails=True)
+    assert "redis_users: ansible is the name of this role's own user; write another" in run.output

@@ -31,6 +31,13 @@ def test_what_does_not_fit_is_refused_with_the_numbers(machine: Machine, words: 
     assert "Nothing was created" in str(refusal.value)
 
 
+def test_more_hosts_than_the_kernel_lets_boot_are_refused_with_the_remedy() -> None:
+    hosts = {f"worker-{number}": Size(cpus=1, memory=2**20) for number in range(4)}
+    admit("module 16", NEEDS, 2, 0.5, replace(ENOUGH, hosts=2), hosts)  # two of the four are there
+    with pytest.raises(AdmissionError, match=r"4 more hosts, and 3 more can boot .*`sudo sysctl fs.inotify.max_user_instances=1024`"):
+        admit("module 16", NEEDS, 2, 1, replace(ENOUGH, hosts=3), hosts)
+
+
 def test_a_stack_that_stands_already_needs_nothing_more() -> None:
     admit("module 02", NEEDS, 2, 0, replace(ENOUGH, memory=0, disk=0, subnets=0))
 

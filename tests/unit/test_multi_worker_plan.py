@@ -49,6 +49,12 @@ def test_messages_and_results_are_on_hosts_of_their_own(project: Path) -> None:
     assert urls == {"broker_url": "amqp://celery:p@broker-1:5672//", "result_url": "redis://celery:p@data-1:6379/1"}
 
 
+@pytest.mark.parametrize(("broker", "queues"), [("redis", ["celery"]), ("rabbitmq", [])])
+def test_the_exporter_reads_lengths_of_a_redis_broker_alone(project: Path, broker: str, queues: list[str]) -> None:
+    [exporter] = [role for host in planned(project, broker=broker).hosts for role in host.roles if role.name == "celery_exporter"]
+    assert exporter.variables["celery_exporter_queues"] == queues
+
+
 def test_a_variable_of_a_group_is_for_its_hosts_alone(project: Path) -> None:
     files = {
         host.name: role.variables["redis_config_file"] for host in planned(project).hosts for role in host.roles if role.name == "redis"
@@ -131,3 +137,27 @@ def test_a_queue_that_nobody_consumes_is_refused(project: Path) -> None:
         planned(project)
     edit(project, vars={"celery_worker_instances": {"any": {}}, "celery_exporter_queues": ["fst"]})
     planned(project)
+
+
+# What the rung itself says otherwise, because its hosts are others: where Redis' file is for a data host, and what beat and the database add.
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_the_settings_of_a_module_02_stack_carry_to_this_rung(project: Path, root: Path, tmp_path: Path, broker: str) -> None:
+    lab = tmp_path / "mine"
+    shutil.copytree(project / "modules" / "99-rung" / "starter", lab)
+    settings = {"lab": str(lab), "hours": "24", "owner": "ada", "ports": "broker=16379,ledger=18400", "broker": broker}
+    before, after = make_plan(root, "02", settings), make_plan(project, "99", settings)
+    old, new = before.settings, after.settings
+    assert (new.lab, new.hours, new.owner, new.ports) == (old.lab, old.hours, old.owner, old.ports)
+    assert {name: new.values[name] for name in old.values} == old.values
+    assert (after.broker, after.lab.digest) == (before.broker, before.lab.digest)
+    assert after.broker_facts["broker_url"] == before.broker_facts["broker_url"].replace("node-1", "broker-1")
+    assert {name: after.endpoint_port(name) for name in before.endpoints} == {name: before.endpoint_port(name) for name in before.endpoints}
+    (node,) = before.hosts
+    for role in node.roles:
+        group = "broker-1" if role.name == before.broker.role else "worker-1"
+        (same,) = [found for host in after.hosts if host.name == group for found in host.roles if found.name == role.name]
+        for name in (
+            role.variables.keys() - before.environment.vars.keys()
+        ):  # what a rung says of its own workers is not a learner's setting
+            value, mine = role.variables[name], same.variables[name]
+            assert (mine | value if isinstance(value, dict) else value) == mine, f"{role.name}: {name}"

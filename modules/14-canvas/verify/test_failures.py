@@ -3,7 +3,7 @@
 import time
 
 from celery.states import FAILURE, SUCCESS
-from workflows import LOOK, Office, all_ready, branches, busiest, calls, row, until_idle
+from workflows import LOOK, Office, all_ready, branches, busiest, calls, ended, mapping, row, rows_of, until_idle
 
 from celerylab.verify.expect import NotObservedError, expect, wait_for
 from celerylab.verify.faults import process_killed
@@ -26,7 +26,7 @@ def test_books_are_closed_once_on_a_good_day_and_never_on_a_bad_one(
     office: Office, stub: HttpStub, worker: WorkerClient, stack: Stack, run: str
 ) -> None:
     good, bad = f"{run}-good", f"{run}-bad"
-    fine = worker.outcome(office.start(worker, "close", good, branches(good, 5)), FAILED_SECONDS, LOOK)
+    fine = ended(worker, office.start(worker, "close", good, branches(good, 5)), FAILED_SECONDS, "close of a good day")
     expect(
         fine.state == SUCCESS and calls(stub, f"books-{good}") == 1,
         observed=f"on a good day, close ended {fine.state} and the head office was asked {calls(stub, f'books-{good}')} times",
@@ -38,7 +38,8 @@ def test_books_are_closed_once_on_a_good_day_and_never_on_a_bad_one(
     stub.behave([names[1]], Behaviour(status=503))
     stub.behave([names[3]], Behaviour(status=404))
     started = time.monotonic()
-    failed = worker.outcome(office.start(worker, "close", bad, names), FAILED_SECONDS, LOOK)
+    books = office.start(worker, "close", bad, names)
+    failed = ended(worker, books, FAILED_SECONDS, "with two of five branches failing, close", bad_state="PENDING")
     seconds = time.monotonic() - started
     expect(
         failed.state == FAILURE,
@@ -88,16 +89,18 @@ def test_a_worker_is_killed_under_a_header_and_the_body_runs_once(
         )
     ]
     with process_killed(victim, victim.main_pid(WORKER_UNIT), WORKER_UNIT):
-        wait_for(
-            lambda: calls(stub, key),
-            RECOVERED_SECONDS,
+        deadline = time.monotonic() + RECOVERED_SECONDS
+        while time.monotonic() < deadline and not calls(stub, key):
+            time.sleep(0.2)
+        again = sum(calls(stub, name) > 1 for name in names)
+        expect(
+            calls(stub, key),
+            observed=f"the worker of {victim.name} was killed, and {again} of {len(names)} branches were asked once more; "
+            f"after {RECOVERED_SECONDS} s the report is {worker.state(report)} and was not filed",
             expected=f"that the report is filed within {RECOVERED_SECONDS} s all the same",
-            observed=lambda: (
-                f"the worker of {victim.name} was killed; the report is {worker.state(report)} and was filed {calls(stub, key)} times"
-            ),
             look=LOOK,
             filed=0,
-            again=sum(calls(stub, name) > 1 for name in names),
+            again=again,
         )
     until_idle(stack, worker)
     filed, again = calls(stub, key), sum(calls(stub, name) > 1 for name in names)
@@ -109,10 +112,10 @@ def test_a_worker_is_killed_under_a_header_and_the_body_runs_once(
         filed=filed,
         again=again,
     )
-    ended = worker.outcome(report, RUNNING_SECONDS, LOOK)
+    outcome = ended(worker, report, RUNNING_SECONDS, "the report, which has been filed,")
     expect(
-        ended.state == SUCCESS and sorted(one["branch"] for one in ended.result["rows"]) == sorted(row(name)["branch"] for name in names),
-        observed=f"the report ended {ended.state} with {ended.result!r}"[:400],
+        outcome.state == SUCCESS and rows_of(mapping(outcome)) == [row(name) for name in names],
+        observed=f"the report ended {outcome.state} with {outcome.result!r}"[:400],
         expected="SUCCESS with the rows of all eight branches",
         look=LOOK,
         filed=filed,

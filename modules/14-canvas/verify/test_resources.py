@@ -4,9 +4,9 @@ import time
 from contextlib import ExitStack
 
 from celery.states import READY_STATES, SUCCESS
-from workflows import LOOK, Office, all_ready, branches, chord_keys, grow_by, row, shrink_to_one, worker_hosts
+from workflows import LOOK, Office, all_ready, branches, chord_keys, ended, mapping, one_slot, row, until_idle, worker_hosts
 
-from celerylab.verify.expect import expect, wait_for
+from celerylab.verify.expect import NotAsExpectedError, NotObservedError, expect, wait_for
 from celerylab.verify.faults import unit_stopped
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.http_stub import Behaviour, HttpStub
@@ -25,16 +25,20 @@ def test_a_whole_workflow_needs_no_more_than_one_slot(
     office: Office, worker: WorkerClient, stack: Stack, hosts: dict[str, ObservedHost], run: str
 ) -> None:
     all_ready(stack, worker)
+    until_idle(stack, worker)  # else what others have left takes the only slot
     names = branches(run, 3)
     with ExitStack() as others:
         for name in worker_hosts(stack)[1:]:
             others.enter_context(unit_stopped(hosts[name], WORKER_UNIT))
-        others.callback(grow_by, worker, shrink_to_one(worker))
-        echo = worker.outcome(worker.send("celerylab_probe.echo", run), ALONE_SECONDS, LOOK)
+        others.enter_context(one_slot(worker))
+        try:
+            echo = worker.outcome(worker.send("celerylab_probe.echo", run), ALONE_SECONDS, LOOK)
+        except NotAsExpectedError as failure:
+            raise NotObservedError(f"on one slot not even an echo came back: {failure.observed}") from None
         expect(echo.state == SUCCESS, observed=f"on one slot, an echo ended {echo.state}", expected="SUCCESS", look=LOOK)
-        report = worker.outcome(office.start(worker, "report", run, names), ALONE_SECONDS, LOOK)
+        report = ended(worker, office.start(worker, "report", run, names), ALONE_SECONDS, "on one slot, the report")
         expect(
-            report.state == SUCCESS and report.result.get("cents") == sum(row(name)["cents"] for name in names),
+            report.state == SUCCESS and mapping(report).get("cents") == sum(row(name)["cents"] for name in names),
             observed=f"on one slot, the report ended {report.state} with {report.result!r}"[:400],
             expected="SUCCESS with the sum of three branches: no task waits for another one",
             look=LOOK,

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from celery.states import SUCCESS
-from workflows import LOOK, Office, all_ready, branches, calls, row
+from workflows import LOOK, Office, all_ready, branches, calls, ended, mapping, row, rows_of
 
 from celerylab.verify.expect import expect, wait_for
 from celerylab.verify.http_stub import Behaviour, HttpStub
 from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack
-from celerylab.verify.worker import Outcome, WorkerClient
+from celerylab.verify.worker import WorkerClient
 
 SLOTS = 8
 SLOW = 0.8  # seconds that a branch takes
@@ -59,11 +59,11 @@ def test_a_group_of_eight_takes_a_quarter_of_the_time_of_eight_chains(
 def test_chords_give_the_right_values(office: Office, worker: WorkerClient, run: str) -> None:
     names = branches(run, 3)
     cents = sum(row(name)["cents"] for name in names)
-    report = worker.outcome(office.start(worker, "report", run, names), DONE_SECONDS, LOOK)
-    found = _mapping(report)
+    report = ended(worker, office.start(worker, "report", run, names), DONE_SECONDS, "the report of three healthy branches")
+    found = mapping(report)
     expect(
         report.state == SUCCESS
-        and _rows(found) == [row(name) for name in names]
+        and rows_of(found) == [row(name) for name in names]
         and found.get("cents") == cents
         and not found.get("errors"),
         observed=f"the report of three healthy branches ended {report.state} with {report.result!r}"[:400],
@@ -71,7 +71,7 @@ def test_chords_give_the_right_values(office: Office, worker: WorkerClient, run:
         look=LOOK,
         right_values=False,
     )
-    books = worker.outcome(office.start(worker, "close", run, names), DONE_SECONDS, LOOK)
+    books = ended(worker, office.start(worker, "close", run, names), DONE_SECONDS, "close of three healthy branches")
     expect(
         books.state == SUCCESS and books.result == {"day": run, "branches": 3, "cents": cents},
         observed=f"the books of three healthy branches ended {books.state} with {books.result!r}"[:400],
@@ -88,9 +88,9 @@ def test_a_report_without_two_branches_says_so(office: Office, stub: HttpStub, w
     stub.behave([down], Behaviour(status=503))
     stub.behave([unknown], Behaviour(status=404))
     good = [name for name in names if name not in (down, unknown)]
-    report = worker.outcome(office.start(worker, "report", run, names), DONE_SECONDS, LOOK)
-    found = _mapping(report)
-    rows, errors = _rows(found), _errors(found)
+    report = ended(worker, office.start(worker, "report", run, names), DONE_SECONDS, "with two of ten branches failing, the report")
+    found = mapping(report)
+    rows, errors = rows_of(found), _errors(found)
     facts = {"state": report.state, "rows": len(rows), "errors": len(errors)}
     expect(
         report.state == SUCCESS,
@@ -128,19 +128,6 @@ def test_a_report_without_two_branches_says_so(office: Office, stub: HttpStub, w
         look="celerylab shell 14 stub-1 -- http-stub calls report-",
         **facts,
     )
-
-
-def _mapping(outcome: Outcome) -> dict[str, Any]:
-    return outcome.result if isinstance(outcome.result, dict) else {}
-
-
-def _rows(report: dict[str, Any]) -> list[Any]:
-    rows = report.get("rows")
-    return sorted(rows, key=lambda one: str(one["branch"])) if isinstance(rows, list) and all(map(_is_row, rows)) else []
-
-
-def _is_row(value: Any) -> bool:
-    return isinstance(value, dict) and "branch" in value
 
 
 def _errors(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,15 +3,20 @@
 import json
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from celery.result import AsyncResult
+from celery.states import READY_STATES
 
 from celerylab.verify.expect import NotAsExpectedError, NotObservedError, wait_for
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.http_stub import HttpStub
 from celerylab.verify.redis_server import redis_client
 from celerylab.verify.stack import Stack
-from celerylab.verify.worker import WorkerClient, broker_errors
+from celerylab.verify.worker import Outcome, WorkerClient, broker_errors
 
 LOOK = "celerylab logs 14 worker-1 -n 60"
 READY_SECONDS = 30
@@ -56,9 +61,10 @@ class Office:
 
     host: ObservedHost
 
-    def start(self, worker: WorkerClient, workflow: str, day: str, names: list[str]) -> Any:
-        """Starts `report` or `close`; its result, to be followed with `worker.outcome`."""
-        return worker.app.AsyncResult(self._ask(_START, [workflow, [day, names]], workflow, START_SECONDS))
+    def start(self, worker: WorkerClient, workflow: str, day: str, names: list[str]) -> AsyncResult:
+        """Starts `report` or `close`; its result, to be followed with `ended`."""
+        with worker.timing():
+            return worker.app.AsyncResult(self._ask(_START, [workflow, [day, names]], workflow, START_SECONDS))
 
     def race(self, warm: list[str], names: list[str], seconds: float) -> Race:
         """Runs `figures` of each of `names`, then `collect` of all of them; no step may take longer than `seconds`. `warm` goes before both."""
@@ -78,10 +84,36 @@ class Office:
         return json.loads(said)
 
 
+def ended(worker: WorkerClient, result: AsyncResult, seconds: float, what: str, **evidence: Any) -> Outcome:
+    """How a workflow ended. Fails like `expect`, saying that `what` is not there yet, where that takes longer than `seconds`."""
+    wait_for(
+        lambda: worker.state(result) in READY_STATES,
+        seconds,
+        expected=f"that it ends within {seconds:g} s",
+        observed=lambda: f"{what} is still {worker.state(result)}",
+        look=LOOK,
+        every=0.05,
+        **{"state": "PENDING", **evidence},
+    )
+    return worker.outcome(result, seconds, LOOK)
+
+
 def row(branch: str) -> dict[str, Any]:
     """The row that a branch must have in a report."""
     amounts = [zlib.crc32(f"{branch}/{number}".encode()) % 20_000 for number in range(RECEIPTS)]
     return {"branch": branch, "receipts": RECEIPTS, "cents": sum(amounts)}
+
+
+def mapping(outcome: Outcome) -> dict[str, Any]:
+    """What a workflow gave, where that is a mapping; else an empty one."""
+    return outcome.result if isinstance(outcome.result, dict) else {}
+
+
+def rows_of(report: dict[str, Any]) -> list[Any]:
+    """The rows of a report, by branch; none where they are no rows."""
+    rows = report.get("rows")
+    are_rows = isinstance(rows, list) and all(isinstance(one, dict) and "branch" in one for one in rows)
+    return sorted(rows, key=lambda one: str(one["branch"])) if are_rows else []
 
 
 def branches(run: str, count: int) -> list[str]:
@@ -155,22 +187,36 @@ def chord_keys(stack: Stack) -> dict[str, int]:
     return {key: seconds for key, seconds in found.items() if seconds != -2}  # -2: it went while we looked
 
 
-def shrink_to_one(worker: WorkerClient) -> int:
-    """Takes all slots but one from the only worker that is up, and returns how many those are. Raises NotObservedError where it keeps more."""
-    before = slots(worker)
-    if len(before) != 1:
-        raise NotObservedError(f"one worker was to be left, and {', '.join(sorted(before)) or 'nobody'} answers")
+@contextmanager
+def one_slot(worker: WorkerClient) -> Iterator[None]:
+    """Inside the block the only worker that is up has one slot. Raises NotObservedError where it keeps more.
+
+    One process goes at a time, and the next one when it has gone: a worker that is asked twice forgets a slot that it still has.
+    """
+    whole = _only_worker(worker)
+    left = whole
     deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        left = sum(slots(worker).values())
-        if left == 1:
-            return sum(before.values()) - 1
-        if left > 1:  # only processes that are idle go
-            worker.app.control.broadcast("pool_shrink", arguments={"n": left - 1}, reply=True, timeout=1.0)
-        time.sleep(0.3)
-    raise NotObservedError(f"the pool of {', '.join(before)} cannot be made smaller: it keeps {sum(slots(worker).values())} slots")
+    try:
+        while left > 1 and time.monotonic() < deadline:
+            replies = worker.app.control.broadcast("pool_shrink", arguments={"n": 1}, reply=True, timeout=2.0, limit=1)
+            if any("error" in answer for reply in replies or [] for answer in reply.values()):
+                time.sleep(0.3)  # none is idle
+                continue
+            left -= 1
+            while _only_worker(worker) > left and time.monotonic() < deadline:
+                time.sleep(0.2)
+        kept = _only_worker(worker)
+        if kept != 1:
+            raise NotObservedError(f"the pool of {', '.join(slots(worker))} cannot be made smaller: it keeps {kept} slots")
+        yield
+    finally:
+        worker.app.control.broadcast("pool_grow", arguments={"n": whole - left}, reply=True, timeout=2.0, limit=1)
 
 
-def grow_by(worker: WorkerClient, count: int) -> None:
-    """Gives `count` slots back."""
-    worker.app.control.broadcast("pool_grow", arguments={"n": count}, reply=True, timeout=1.0)
+def _only_worker(worker: WorkerClient) -> int:
+    """Slots of the only worker that is up. Raises NotObservedError where none, or more than one, answers."""
+    deadline = time.monotonic() + READY_SECONDS
+    while len(found := slots(worker)) != 1:
+        if time.monotonic() > deadline:
+            raise NotObservedError(f"one worker was to be left, and {', '.join(sorted(found)) or 'nobody'} answers")
+    return sum(found.values())

@@ -1,15 +1,18 @@
 """Fixtures of module 16."""
 
+from collections.abc import Iterator
+
 import pytest
 from fleet import Batch, Fleet
 
-from celerylab.verify.expect import expect
+from celerylab.verify.expect import expect, poll
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 
 LEAST_HOSTS = 3
+IDLE_SECONDS = 40
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +29,7 @@ def fleet(stack: Stack, hosts: dict[str, ObservedHost], worker: WorkerClient) ->
 
 
 @pytest.fixture
-def batch(worker: WorkerClient, ledger: LedgerReader) -> Batch:
-    """An empty batch of tasks."""
-    return Batch(worker, ledger)
+def batch(fleet: Fleet, worker: WorkerClient, ledger: LedgerReader) -> Iterator[Batch]:
+    """An empty batch of tasks. What a check that failed has left of it is not to disturb the next one."""
+    yield Batch(worker, ledger)
+    poll(fleet.idle, IDLE_SECONDS)

@@ -1,12 +1,11 @@
 """The fleet, which is every worker of every worker host, and what the ledger says of a batch of tasks."""
 
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from celerylab.verify.expect import BrokerUnreachableError, wait_for
+from celerylab.verify.expect import poll, wait_for
 from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
@@ -15,20 +14,6 @@ from celerylab.verify.worker import WorkerClient
 GROUP = "worker"
 READY_SECONDS = 30
 LOOK_PING = "celerylab shell 16 worker-1 -- systemctl status celery@default"
-T = TypeVar("T")
-
-
-def poll(look_now: Callable[[], T | None], seconds: float) -> T | None:
-    """What `look_now` returns once that is something true, or what it returned last when `seconds` are over: for checks that tell more of the end."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            found = look_now()
-        except BrokerUnreachableError:
-            found = None
-        if found or time.monotonic() >= deadline:
-            return found
-        time.sleep(0.2)
 
 
 class Fleet:
@@ -64,6 +49,11 @@ class Fleet:
             observed=lambda: f"answers of {', '.join(self._worker.names()) or 'nobody'}",
             look=LOOK_PING,
         )
+
+    def idle(self) -> bool:
+        """Whether workers answer and none of them runs a task: as long as any waits, one does."""
+        running = self._worker.active()
+        return bool(running) and not any(running.values())
 
     def units(self, host: str) -> list[str]:
         """Units of workers, and of what runs beside them, that are active on a host."""

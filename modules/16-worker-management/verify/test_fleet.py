@@ -1,9 +1,9 @@
 """16.1: a worker on every host, each with a name of its own, and no one of them is needed."""
 
 from celery.states import SUCCESS
-from fleet import Batch, Fleet, poll
+from fleet import Batch, Fleet
 
-from celerylab.verify.expect import expect
+from celerylab.verify.expect import expect, poll
 from celerylab.verify.faults import unit_stopped
 from celerylab.verify.plugin import objective
 from celerylab.verify.worker import WorkerClient
@@ -19,7 +19,7 @@ def test_a_worker_of_every_host_answers_under_a_name_of_its_own(fleet: Fleet, wo
     names = worker.names()
     expect(
         set(fleet.nodes()) == set(fleet.hosts),
-        observed=f"{len(names)} nodes answer: {', '.join(names) or 'nobody'}",
+        observed=f"a ping is answered by {', '.join(names) or 'nobody'}",
         expected=f"a node of each of {', '.join(fleet.hosts)}, whose name ends with @ and the host",
         look=LOOK,
         nodes=len(names),

@@ -3,9 +3,9 @@
 import re
 
 from celery.states import READY_STATES, SUCCESS
-from fleet import Batch, Fleet, poll
+from fleet import Batch, Fleet
 
-from celerylab.verify.expect import expect
+from celerylab.verify.expect import expect, poll
 from celerylab.verify.faults import restart_unit
 from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack

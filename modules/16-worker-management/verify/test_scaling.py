@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from fleet import Fleet, poll
+from fleet import Fleet
 
-from celerylab.verify.expect import expect, wait_for
+from celerylab.verify.expect import expect, poll, wait_for
 from celerylab.verify.plugin import objective
 from celerylab.verify.prometheus import Prometheus
 from celerylab.verify.rabbitmq import RabbitClient

@@ -4,9 +4,9 @@ import time
 from contextlib import ExitStack
 
 from celery.states import SUCCESS
-from fleet import Batch, Fleet, poll
+from fleet import Batch, Fleet
 
-from celerylab.verify.expect import expect
+from celerylab.verify.expect import expect, poll
 from celerylab.verify.faults import process_ended_afterwards, stop_process
 from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack

@@ -46,18 +46,20 @@ def up(
     engine()
     target.refuse_if_locked()
     # Checked before the stack exists, so that a typo leaves nothing behind.
-    plan = make_plan(project_root(), module, {**(_configured(target)), **wanted})
+    configured = _configured(target)
+    plan = make_plan(project_root(), module, {**(configured or {}), **wanted})
     if plan.lab.source == "starter" and lab is None:
         err.print(f"there is no lab/ yet: deploying starter/ (`celerylab start {plan.module.id}` makes a lab/ of your own)", style="yellow")
     for recipe in missing(recipes(plan)):
         with step(f"baking {recipe.name}") as baking:
             bake(plan, recipe, baking.say)
-    target.ensure()
-    target.configure(wanted)
+    # Each of these starts `pulumi` once more, which takes a third of a second: only where it changes something.
+    if stack is not None or configured is None:
+        target.ensure()
+    target.configure({name: value for name, value in wanted.items() if (configured or {}).get(name) != value})
     target.run("up", "--yes", "--skip-preview", quiet=json_)
-    outputs = target.outputs()
     if json_:
-        print_json({key: value for key, value in outputs.items() if key != "secrets"})
+        print_json({key: value for key, value in target.outputs().items() if key != "secrets"})
     else:
         out.print(f"module {plan.module.id} is up as stack {target.name}; next: `celerylab verify {plan.module.id}`")
 
@@ -106,8 +108,12 @@ def unlock(module: Module, stack: StackName = None) -> None:
     )
 
 
-def _configured(target: PulumiStack) -> dict[str, str]:
-    configured = target.configuration() if target.exists() else {}
+def _configured(target: PulumiStack) -> dict[str, str] | None:
+    """What is set for the stack; None where there is none yet."""
+    try:
+        configured = target.configuration()
+    except InputError:
+        return None
     configured.pop("module", None)
     return configured
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,11 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from celerylab.converge.connection import run_on_host
 from celerylab.converge.play import run_play
 from celerylab.converge.wheelhouse import Interpreter, wheelhouse
+from celerylab.converge.workers import MARKER, UNFINISHED, WORKER_ROLE, drain, restarted_around
 from celerylab.errors import ConvergeError
 from celerylab.processes import ancestors
 from celerylab.providers.engine import engine_errors, find_container, say
 from celerylab.topology.names import DRAIN_VARIABLE, label
-
-MARKER = "/var/lib/celerylab.json"  # on the host: what was done, or that a run began and did not end
-_UNFINISHED = {"state": "unfinished"}
-WORKER_ROLE = "celery_worker"
 
 
 class ConvergeProvider(ResourceProvider):
@@ -102,17 +98,6 @@ class Converge(Resource, module="celerylab", name="Converge"):
         super().__init__(ConvergeProvider(), resource, {**inputs, "applied": None}, opts)
 
 
-def drain(host: str, connection: Mapping[str, Any], seconds: int) -> None:
-    """Stops the host's workers warm: each ends the tasks it runs and gives back what it has only taken. After `seconds` the rest is given up."""
-    began = time.monotonic()
-    try:
-        run_on_host(connection, ["systemctl", "stop", "celery@*.service"], seconds)
-    except ConvergeError as error:  # a host that is gone or hangs has nothing to drain, and must not stand in the way
-        say(f"{host}: not drained: {error}")
-    else:
-        say(f"{host}: drained in {time.monotonic() - began:.1f} s")
-
-
 def roles_to_run(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Names of the roles whose fingerprint or secrets changed, in order; all of them on a host that was made anew."""
     if old.get("generation") != new.get("generation"):
@@ -130,22 +115,23 @@ def _converge(props: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
     applied = {role["name"]: role["fingerprint"] for role in props["roles"]}
     _restart_if_unfinished(host, connection)
     variables = {**json.loads(props["variables"]), **_context(props)}
-    play = {
-        "pre_tasks": [_mark(_UNFINISHED)],
-        "roles": names,
-        "post_tasks": [{"ansible.builtin.meta": "flush_handlers"}, _mark(applied)],
-    }
     skipped = [f"{name}_install" for name in names] if props["baked"] else []
     family = ancestors()
-    result = run_play(
-        host,
-        connection,
-        play,
-        variables,
-        Path(props["roles_path"]),
-        skip_tags=skipped,
-        cancelled=lambda: ancestors() != family,  # Pulumi was killed: nobody waits for this any more
-    )
+    with restarted_around(connection, names) as start_workers:
+        play = {
+            "pre_tasks": [_mark(UNFINISHED)],
+            "roles": names,
+            "post_tasks": [{"ansible.builtin.meta": "flush_handlers"}, *start_workers, _mark(applied)],
+        }
+        result = run_play(
+            host,
+            connection,
+            play,
+            variables,
+            Path(props["roles_path"]),
+            skip_tags=skipped,
+            cancelled=lambda: ancestors() != family,  # Pulumi was killed: nobody waits for this any more
+        )
     say(f"{host}: {', '.join(names)}: {result.tasks} tasks, {result.changed} changed")
     return {**props, "applied": applied}
 
@@ -179,7 +165,7 @@ def _restart_if_unfinished(host: str, connection: Mapping[str, Any]) -> None:
         if container is None:
             raise ConvergeError(f"{host}: its container is gone; run `pulumi refresh`, then `pulumi up`")
         found = container.exec_run(["cat", MARKER])
-        if found.exit_code == 0 and found.output.strip() == json.dumps(_UNFINISHED).encode():
+        if found.exit_code == 0 and found.output.strip() == json.dumps(UNFINISHED).encode():
             say(f"{host}: the last run did not end; restarting the host first")
             container.restart(timeout=30)
 

@@ -7,17 +7,21 @@ from celerylab.errors import AdmissionError
 from celerylab.topology.environment import Needs, Size
 from celerylab.topology.units import format_bytes
 
+INOTIFY_LIMIT = "fs.inotify.max_user_instances"
+INOTIFY_FOR_MANY = 1024  # 200 hosts; Linux ships with 128, which is 25
+
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine that runs Docker has left: bytes of memory and disk (None where it cannot be known), and subnets of our pool; and what it
-    has in all: processors, and bytes of memory."""
+    """What the machine that runs Docker has left: bytes of memory and disk (None where it cannot be known), subnets of our pool, and hosts that
+    the kernel lets boot (None where it cannot be known); and what it has in all: processors, and bytes of memory."""
 
     memory: int
     disk: int | None
     subnets: int
     processors: int
     whole_memory: int
+    hosts: int | None = None
 
 
 def admit(name: str, needs: Needs, networks: int, share: float, machine: Machine, hosts: Mapping[str, Size] | None = None) -> None:
@@ -33,6 +37,10 @@ def admit(name: str, needs: Needs, networks: int, share: float, machine: Machine
         short.append(f"{format_bytes(disk)} of disk, and {format_bytes(machine.disk)} are free")
     if share > 0 and networks > machine.subnets:
         short.append(f"{networks} subnets, and {machine.subnets} are free in the pool")
+    new_hosts = round(len(hosts or {}) * share)
+    if machine.hosts is not None and new_hosts > machine.hosts:
+        remedy = f"raise the kernel's limit with `sudo sysctl {INOTIFY_LIMIT}={INOTIFY_FOR_MANY}`"
+        short.append(f"{new_hosts} more hosts, and {max(0, machine.hosts)} more can boot ({remedy})")
     for host, size in (hosts or {}).items():
         if size.cpus > machine.processors:
             short.append(f"{size.cpus:g} processors for {host}, and there are {machine.processors}")

@@ -1,4 +1,4 @@
-"""What a check says: `expect` an observed value, `wait_for` it, or admit that it could not be observed."""
+"""What a check says: `expect` an observed value, `wait_for` it, `poll` for it, or admit that it could not be observed."""
 
 import time
 from collections.abc import Callable
@@ -32,6 +32,22 @@ def expect(holds: object, *, observed: object, expected: str, look: str = "", **
         raise NotAsExpectedError(str(observed), expected, look, evidence)
 
 
+def poll(look_now: Callable[[], T | None], seconds: float, every: float = 0.2) -> T | None:
+    """What `look_now` returns once that is something true, or what it returned last when `seconds` are over.
+
+    For checks that go on and say more of what came of it; `wait_for` fails. A broker that does not answer yet is waited for like anything else.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = look_now()
+        except BrokerUnreachableError:
+            found = None
+        if found or time.monotonic() >= deadline:
+            return found
+        time.sleep(every)
+
+
 def wait_for(
     look_now: Callable[[], T | None],
     seconds: float,
@@ -44,23 +60,25 @@ def wait_for(
 ) -> T:
     """Polls `look_now` until it returns something true, and returns that.
 
-    Fails like `expect` when `seconds` have passed; `observed` then says what was there instead. A broker that does not answer yet is waited
-    for like anything else. Whether the control channel still works is asked by the plugin, which turns the failure into NOT_OBSERVED where
-    it does not.
+    Fails like `expect` when `seconds` have passed; `observed` then says what was there instead. Whether the control channel still works is asked
+    by the plugin, which turns the failure into NOT_OBSERVED where it does not.
     """
-    deadline = time.monotonic() + seconds
-    while True:
+    unreachable = ""
+
+    def look_and_note() -> T | None:
+        nonlocal unreachable
         unreachable = ""
         try:
-            found = look_now()
+            return look_now()
         except BrokerUnreachableError as error:
-            found, unreachable = None, f"; {error}"
-        if found:
-            return found
-        if time.monotonic() >= deadline:
-            seen = observed() if callable(observed) else observed
-            raise NotAsExpectedError(f"{seen} within {seconds:g} s{unreachable}", expected, look, evidence)
-        time.sleep(every)
+            unreachable = f"; {error}"
+            raise
+
+    found = poll(look_and_note, seconds, every)
+    if found:
+        return found
+    seen = observed() if callable(observed) else observed
+    raise NotAsExpectedError(f"{seen} within {seconds:g} s{unreachable}", expected, look, evidence)
 
 
 def lasting(seconds: float, why: str) -> None:

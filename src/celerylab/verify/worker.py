@@ -100,6 +100,10 @@ class WorkerClient:
         """Queues that each worker consumes from."""
         return self._ask("active_queues")
 
+    def active(self) -> dict[str, list[dict[str, Any]]]:
+        """Tasks that each worker runs now."""
+        return self._ask("active")
+
     def send(self, task: str, *args: Any, **options: Any) -> AsyncResult:
         """Publishes the task called `task`; its result is followed with `outcome`. Raises BrokerUnreachableError."""
         with broker_errors():

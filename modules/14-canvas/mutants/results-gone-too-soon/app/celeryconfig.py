@@ -18,7 +18,7 @@ accept_content = ["json"]
 
 timezone = "UTC"
 # Seconds. Results, and what a chord keeps while it counts: longer than a whole workflow with a killed worker, and not for ever.
-result_expires = 4
+result_expires = 8
 worker_concurrency = 4  # processes that run tasks at the same time, on each worker host
 
 worker_log_format = "[%(levelname)s/%(processName)s] %(message)s"  # the journal has the time already

@@ -2,7 +2,7 @@
 
 from celery import chord, group
 
-from shop import tasks
+from shop import books, reports, tasks
 
 
 def figures(name):
@@ -18,10 +18,10 @@ def collect(names):
 def report(day, names):
     """The report of a day: {"day", "rows", "errors", "cents"}, also handed to the head office."""
     header = [tasks.try_fetch.s(name) | tasks.add_up.s() for name in names]
-    return chord(header, tasks.total.s() | tasks.publish.s(day)).apply_async()
+    return chord(header, reports.total.s() | reports.publish.s(day)).apply_async()
 
 
 def close(day, names):
     """The books of a day, closed: {"day", "branches", "cents"}. All branches or none, and an alarm for none."""
     header = [tasks.fetch.s(name) | tasks.add_up.s() for name in names]
-    return chord(header, tasks.close.s(day).on_error(tasks.alarm.si(day))).apply_async()
+    return chord(header, books.close.s(day).on_error(books.alarm.si(day))).apply_async()

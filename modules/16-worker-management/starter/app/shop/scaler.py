@@ -1,4 +1,4 @@
-"""Scales the worker of its host, and says so to Prometheus: looks, decides, acts, about once in two seconds.
+"""Scales the worker of its host, and says so to Prometheus: looks, lets scaling.py decide, acts, about once in two seconds.
 
 It is a service of its own, celery@scaler.service, beside the worker celery@default.service of each host. It asks and orders the
 worker through the broker, as `celery inspect` and `celery control` do, so it needs no rights on the host. Where something goes wrong it ends, and
@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from shop.celery import app
+from shop.scaling import decide, needed_by_metric, needed_by_queue
 
 WORKER = f"default@{os.uname().nodename}"
 QUEUE = "celery"
@@ -23,10 +24,6 @@ SIGNAL = os.environ.get("SCALER_SIGNAL", "none")  # queue, metric, or none: then
 QUERY = os.environ.get("SCALER_QUERY", "sum(shop_busy_processes) / sum(shop_pool_processes)")
 PROMETHEUS = os.environ.get("LAB_PROMETHEUS_URL", "http://monitor-1:9090")
 PORT = 9540
-
-LEAST, MOST = 2, 8  # processes of one host
-TARGET_USE = 0.6  # by the signal "metric": which share of the processes should be busy
-COOLDOWN_SECONDS = 8  # so long fewer processes must be enough before any is given up
 
 
 @dataclass(frozen=True)
@@ -38,25 +35,6 @@ class Seen:
     busy: int
     waiting: int
     workers: int
-
-
-def needed_by_queue(seen):
-    """How many processes the waiting messages ask of this host. Yours to write: now it asks for what there is."""
-    return seen.processes
-
-
-def needed_by_metric(seen):
-    """How many processes would bring the measured use to TARGET_USE. Without data, what there is: no data is not a quiet night."""
-    use = ask_prometheus(QUERY)
-    return seen.processes if use is None else math.ceil(seen.processes * use / TARGET_USE)
-
-
-def decide(processes, needed, quiet_seconds):
-    """How many processes there should be, when there are `processes` and `needed` would do, which has been fewer for `quiet_seconds`.
-
-    Yours to write: now everything stays as it is.
-    """
-    return processes
 
 
 def look():
@@ -116,14 +94,14 @@ class Metrics(BaseHTTPRequestHandler):
 def main():
     """Runs until something goes wrong."""
     Thread(target=ThreadingHTTPServer(("", PORT), Metrics).serve_forever, daemon=True).start()
-    signals = {"queue": needed_by_queue, "metric": needed_by_metric}
+    signals = {"queue": needed_by_queue, "metric": lambda seen: needed_by_metric(seen, ask_prometheus(QUERY))}
     pid = processes = 0
     wanted_at = time.monotonic()  # when all of its processes were last needed
     while True:
         time.sleep(0.5)
         seen = look()
         if seen is None:
-            pid, Metrics.values = 0, {"pool_processes": 0, "busy_processes": 0}
+            pid, Metrics.values = 0, {}  # nothing seen is no zero
             continue
         if seen.pid != pid:  # a worker that has just started has what its options say
             pid, processes = seen.pid, seen.processes

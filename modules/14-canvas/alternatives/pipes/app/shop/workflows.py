@@ -5,7 +5,7 @@ A group that is piped into a task is a chord: `group | task`.
 
 from celery import chain, group
 
-from shop import tasks
+from shop import books, reports, tasks
 
 
 def figures(name):
@@ -20,11 +20,11 @@ def collect(names):
 
 def report(day, names):
     """The report of a day: {"day", "rows", "errors", "cents"}, also handed to the head office."""
-    return (group(tasks.row.s(name) for name in names) | tasks.publish.s(day)).apply_async()
+    return (group(tasks.row.s(name) for name in names) | reports.publish.s(day)).apply_async()
 
 
 def close(day, names):
     """The books of a day, closed: {"day", "branches", "cents"}. All branches or none, and an alarm for none."""
-    body = tasks.close.s(day)
-    body.link_error(tasks.alarm.s(day=day))
+    body = books.close.s(day)
+    body.link_error(books.alarm.s(day=day))
     return (group(chain(tasks.fetch.s(name), tasks.add_up.s()) for name in names) | body).apply_async()

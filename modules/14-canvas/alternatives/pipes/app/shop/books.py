@@ -1,0 +1,23 @@
+"""Tasks that close the books of a day."""
+
+from celery.utils.log import get_task_logger
+
+from shop import branches
+from shop.celery import app
+
+logger = get_task_logger(__name__)
+
+
+@app.task(name="books.close")
+def close(rows, day):
+    """Close the books of a day. Only for a day of which every branch has delivered."""
+    totals = {"branches": len(rows), "cents": sum(row["cents"] for row in rows)}
+    branches.close_books(day, totals)
+    return {"day": day, **totals}
+
+
+@app.task(name="books.alarm")
+def alarm(request, exception, traceback, day):
+    """Say that the books of a day could not be closed. Celery calls this in the process that noticed."""
+    logger.error("the books of %s are open: %s", day, exception)
+    branches.raise_alarm(day)

@@ -1,0 +1,24 @@
+"""Tasks that make the report of a day."""
+
+from shop import branches, tasks
+from shop.celery import app
+
+
+@app.task(name="reports.collect")
+def collect(names):
+    """A row for each branch."""
+    return [tasks.add_up(tasks.fetch(name)) for name in names]
+
+
+@app.task(name="reports.total")
+def total(rows):
+    """Rows and errors apart, and the sum of what is there."""
+    good = [row for row in rows if "error" not in row]
+    return {"rows": good, "errors": [row for row in rows if "error" in row], "cents": sum(row["cents"] for row in good)}
+
+
+@app.task(name="reports.publish")
+def publish(summary, day):
+    """Hand the report to the head office."""
+    branches.file_report(day, summary)
+    return {"day": day, **summary}

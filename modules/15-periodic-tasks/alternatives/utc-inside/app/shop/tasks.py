@@ -1,0 +1,56 @@
+"""The shop's tasks."""
+
+import os
+
+from redis import Redis
+
+from shop import world
+from shop.celery import app
+
+SYNC_LOCK = "shop:stock-sync"
+SYNC_LOCK_SECONDS = 3 * world.SYNC_SECONDS  # only so long does a lock stay that nobody gives back, such as that of a killed worker
+
+store = Redis.from_url(os.environ["LAB_SCHEDULE_URL"])
+
+
+@app.task(name="tills.check")
+def check_tills():
+    """Are all tills well?"""
+    world.check_tills()
+
+
+@app.task(name="stock.count")
+def count_stock():
+    """What is on the shelves?"""
+    world.count_stock()
+
+
+@app.task(name="stock.sync", bind=True)
+def sync_stock(self):
+    """Order what is missing. Never twice at the same time: who comes while another one runs goes away again."""
+    if not store.set(SYNC_LOCK, self.request.id, nx=True, ex=SYNC_LOCK_SECONDS):
+        return "another one runs"
+    try:
+        world.sync_stock()
+    finally:
+        if store.get(SYNC_LOCK) == self.request.id.encode():  # not one that somebody else has by now
+            store.delete(SYNC_LOCK)
+    return "done"
+
+
+@app.task(name="reports.file")
+def file_report(kind):
+    """A report for the manager: daily or monthly."""
+    world.file_report(kind)
+
+
+@app.task(name="reports.clean_up")
+def clean_up():
+    """Old data goes."""
+    world.clean_up()
+
+
+@app.task(name="reminders.remind")
+def remind(text):
+    """What somebody asked for through the schedule API."""
+    world.remind(text)

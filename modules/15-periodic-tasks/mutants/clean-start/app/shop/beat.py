@@ -1,0 +1,31 @@
+"""Beat's scheduler."""
+
+from datetime import timezone
+
+from redbeat import RedBeatScheduler, RedBeatSchedulerEntry
+
+
+class Entry(RedBeatSchedulerEntry):
+    """An entry that remembers in UTC when it ran last.
+
+    redbeat writes a time down as it is on the shop's clock. In autumn that clock shows each minute from one to two o'clock twice, and what ran in
+    the second hour would be taken for an hour older: due again at once, and again.
+    """
+
+    def default_now(self):
+        """What is written down as the time of a run."""
+        return super().default_now().astimezone(timezone.utc)
+
+    _default_now = default_now  # redbeat calls it so
+
+
+class Scheduler(RedBeatScheduler):
+    """redbeat, with such entries."""
+
+    Entry = Entry
+
+    def setup_schedule(self):
+        """Begin with the schedule as it is in the settings, and with nothing else."""
+        for name in self.app.conf.beat_schedule:
+            Entry(name, app=self.app).delete()
+        super().setup_schedule()

@@ -1,0 +1,48 @@
+"""The shop's tasks."""
+
+import fcntl
+
+from shop import world
+from shop.celery import app
+
+
+@app.task(name="tills.check")
+def check_tills():
+    """Are all tills well?"""
+    world.check_tills()
+
+
+@app.task(name="stock.count")
+def count_stock():
+    """What is on the shelves?"""
+    world.count_stock()
+
+
+@app.task(name="stock.sync")
+def sync_stock():
+    """Order what is missing. Never twice at the same time: who comes while another one runs goes away again."""
+    with open("/tmp/stock-sync.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "another one runs"
+        world.sync_stock()
+    return "done"
+
+
+@app.task(name="reports.file")
+def file_report(kind):
+    """A report for the manager: daily or monthly."""
+    world.file_report(kind)
+
+
+@app.task(name="reports.clean_up")
+def clean_up():
+    """Old data goes."""
+    world.clean_up()
+
+
+@app.task(name="reminders.remind")
+def remind(text):
+    """What somebody asked for through the schedule API."""
+    world.remind(text)

@@ -1,0 +1,40 @@
+"""The shop's tasks."""
+
+from shop import world
+from shop.celery import app
+
+
+@app.task(name="tills.check")
+def check_tills():
+    """Are all tills well?"""
+    world.check_tills()
+
+
+@app.task(name="stock.count")
+def count_stock():
+    """What is on the shelves?"""
+    world.count_stock()
+
+
+@app.task(name="stock.sync")
+def sync_stock():
+    """Order what is missing. Never twice at the same time."""
+    world.sync_stock()
+
+
+@app.task(name="reports.file")
+def file_report(kind):
+    """A report for the manager: daily or monthly."""
+    world.file_report(kind)
+
+
+@app.task(name="reports.clean_up")
+def clean_up():
+    """Old data goes."""
+    world.clean_up()
+
+
+@app.task(name="reminders.remind")
+def remind(text):
+    """What somebody asked for through the schedule API."""
+    world.remind(text)
