@@ -11,18 +11,18 @@ from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 
-TASK_SECONDS = 2
+TASK_SECONDS, EVERY_SECONDS = 1.5, 0.5  # three at a time, and two workers have four processes: no queue grows
 
 
 @contextmanager
 def load(worker: WorkerClient) -> Iterator[list[tuple[str, Any]]]:
-    """Sends a short task four times a second, for as long as the block takes; each as its key and its result. None may be refused."""
+    """Sends a short task twice a second, for as long as the block takes; each as its key and its result. None may be refused."""
     sent: list[tuple[str, Any]] = []
     refused: list[str] = []
     ended = threading.Event()
 
     def feed() -> None:
-        while not ended.wait(0.25):
+        while not ended.wait(EVERY_SECONDS):
             key = uuid.uuid4().hex
             try:
                 sent.append((key, worker.send("celerylab_probe.sleep", TASK_SECONDS, key)))
