@@ -10,8 +10,8 @@ ROLE = "haproxy"
 METRICS = "http://127.0.0.1:8405/metrics"
 LOGIN = "AUTH celery a-password"
 SECOND = (
-    "systemd-run --quiet --unit redis-second redis-server --port 6380 --save '' --dir /tmp "
-    "--user 'default off' --user 'celery on >a-password ~* &* +@all' --masteruser celery --masterauth a-password"
+    "systemd-run --quiet --collect --unit redis-second redis-server --port 6380 --save '' --dir /tmp "
+    "--user default off --user celery on '>a-password' '~*' '&*' '+@all' --masteruser celery --masterauth a-password"
 )
 
 
