@@ -12,14 +12,18 @@ _PLUGIN = re.compile(r"(pulumi-language-python|pulumi-resource-pulumi-python|pul
 
 
 def ancestors() -> tuple[int, ...]:
-    """Our parent, its parent and so on. Changes when one of them is killed, because its children get another parent."""
+    """Our parent, its parent and so on, up to the `pulumi` that began all this; who began that may go, as a shell does when its terminal is closed.
+
+    Changes when one of them is killed, because its children get another parent.
+    """
     if not _PROC.is_dir():
         return (os.getppid(),)
     chain: list[int] = []
-    process = os.getpid()
-    while process > 1:
+    process, name = os.getpid(), ""
+    while process > 1 and name != "pulumi":
         try:
             process = int(_status(process)["PPid"])
+            name = _status(process)["Name"]
         except (OSError, KeyError):
             break
         chain.append(process)

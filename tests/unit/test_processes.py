@@ -1,5 +1,6 @@
-"""What a run that was cut short left behind is ended, and nothing else."""
+"""What a run that was cut short left behind is ended, and nothing else; and who must not end while a run goes on."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,12 @@ def test_processes_that_name_the_folder_are_ended_and_no_others(tmp_path: Path) 
         for process in processes:
             process.kill()
             process.wait()
+
+
+def test_who_started_pulumi_may_end_without_ending_the_run(tmp_path: Path) -> None:
+    """A shell does when its terminal is closed, while a `pulumi` in the background goes on."""
+    program = tmp_path / "pulumi"
+    shutil.copy("/bin/sh", program)
+    ask = f"{sys.executable} -c 'from celerylab.processes import ancestors; print(*ancestors())'"
+    said = subprocess.run([program, "-c", f"echo $$; {ask}; true"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[0] == said[1]

@@ -53,8 +53,8 @@ class RungBench:
     def __init__(self) -> None:
         self.up = Figure("multi-worker up (3 workers), to the first result", 30)
         self.memory = Figure("memory of its containers at rest, MiB", 1536)
-        self.add = Figure("one worker more, until it works and is watched", 8)
-        self.less = Figure("one worker less, drained")
+        self.add = Figure("`pulumi up` with one worker more, until it works and is watched", 8)
+        self.less = Figure("`pulumi up` with one worker less, drained")
         self.rate = Figure("no-op tasks a second through the rung")
         self.bare = Figure("no-op tasks a second, bare Celery and Redis")
         self.ratio = Figure("the rung as a ratio to bare", 0.7, at_least=True)
@@ -94,8 +94,9 @@ class RungBench:
         stack = Stack(target.name, target.outputs())
         wait_for(lambda: watched(stack) == OTHER_HOSTS + 3, 60, expected="all hosts watched")
         self.memory.values.append(memory(target.instance.id))
-        self.add.values.append(timed(lambda: _scaled(target, 4)))
-        self.less.values.append(timed(lambda: _scaled(target, 3)))
+        for figure, workers in ((self.add, 4), (self.less, 3)):
+            target.configure({"workers": str(workers)})
+            figure.values.append(timed(lambda workers=workers: _scaled(target, stack, workers)))
         self.rate.values.append(_load(stack.broker_url(), stack.broker_url(kind="result_url")))
 
     def _bare(self, folder: Path, lab: Path, images: dict[str, str]) -> None:
@@ -115,9 +116,8 @@ def _first_result(stack: Stack) -> None:
     client.close()
 
 
-def _scaled(target: PulumiStack, workers: int) -> None:
-    target.configure({"workers": str(workers)})
-    stack = _deployed(target)
+def _scaled(target: PulumiStack, stack: Stack, workers: int) -> None:
+    target.run("up", "--yes", "--skip-preview", quiet=True)
     client = WorkerClient(stack)
     names = sorted(f"default@worker-{number + 1}" for number in range(workers))
     wait_for(lambda: client.names() == names, 60, expected=f"{workers} workers", every=0.05)

@@ -24,6 +24,7 @@ SIGNAL = os.environ.get("SCALER_SIGNAL", "none")  # queue, metric, or none: then
 QUERY = os.environ.get("SCALER_QUERY", "sum(shop_busy_processes) / sum(shop_pool_processes)")
 PROMETHEUS = os.environ.get("LAB_PROMETHEUS_URL", "http://monitor-1:9090")
 PORT = 9540
+STRANGE_LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def main():
     """Runs until something goes wrong."""
     Thread(target=ThreadingHTTPServer(("", PORT), Metrics).serve_forever, daemon=True).start()
     signals = {"queue": needed_by_queue, "metric": lambda seen: needed_by_metric(seen, ask_prometheus(QUERY))}
-    pid = processes = 0
+    pid = processes = strange = 0
     wanted_at = time.monotonic()  # when all of its processes were last needed
     while True:
         time.sleep(0.5)
@@ -103,8 +104,9 @@ def main():
         if seen is None:
             pid, Metrics.values = 0, {}  # nothing seen is no zero
             continue
-        if seen.pid != pid:  # a worker that has just started has what its options say
-            pid, processes = seen.pid, seen.processes
+        strange = strange + 1 if seen.processes != processes else 0  # an order takes a moment
+        if seen.pid != pid or strange >= STRANGE_LOOKS:  # a worker that has just started, or an order that it carried out after we gave it up
+            pid, processes, strange = seen.pid, seen.processes, 0
         wanted = processes
         if SIGNAL in signals:
             needed = signals[SIGNAL](seen)
