@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class RungBench:
         self.memory.values.append(memory(target.instance.id))
         for figure, workers in ((self.add, 4), (self.less, 3)):
             target.configure({"workers": str(workers)})
-            figure.values.append(timed(lambda workers=workers: _scaled(target, stack, workers)))
+            figure.values.append(timed(partial(_scaled, target, stack, workers)))
         self.rate.values.append(_load(stack.broker_url(), stack.broker_url(kind="result_url")))
 
     def _bare(self, folder: Path, lab: Path, images: dict[str, str]) -> None:
