@@ -25,11 +25,11 @@ sys.path.remove(str(Path(__file__).parent))
 
 from celery import bootsteps, signals  # noqa: E402
 
-INTERVAL = 5.0  # seconds between two looks
+INTERVAL = 1.0  # seconds between two looks
 
 
 class ConsumingStep(bootsteps.StartStopStep):
-    """Notes every few seconds whether each queue of the worker's is consumed, and that none is when the connection is lost or the worker stops."""
+    """Notes every second whether each queue of the worker's is consumed, and that none is when the connection is lost or the worker stops."""
 
     requires = ("celery.worker.consumer:Tasks",)
     wanted: frozenset[str] = frozenset()

@@ -2,6 +2,7 @@
 {{- define "celery.checkPool" -}}
 {{- $pool := .pool -}}
 {{- $where := printf "workers.%s" .name -}}
+{{- include "celery.checkResources" (dict "where" $where "resources" $pool.resources) -}}
 {{- $prefork := eq $pool.poolType "prefork" -}}
 {{- $auto := eq (toString $pool.concurrency) "auto" -}}
 {{- if and $auto (not (has $pool.poolType (list "prefork" "solo"))) -}}
@@ -68,5 +69,14 @@
 {{- $outside := and (eq .root.Values.broker.type "redis") (not (include "celery.brokerInCluster" .root)) -}}
 {{- if and (eq $scaling.trigger "broker") $outside (or (not .root.Values.scaling.redis.address) (not .root.Values.scaling.redis.secretTargetRef)) -}}
 {{- fail (printf "%s: KEDA cannot read a URL of Redis; the trigger broker needs scaling.redis.address and scaling.redis.secretTargetRef" $where) -}}
+{{- end -}}
+{{- end }}
+
+{{/* A pod without a memory limit takes its node with it; one without requests is the first to go: dict "where" NAME "resources" VALUES. */}}
+{{- define "celery.checkResources" -}}
+{{- range list (list "requests" "cpu") (list "requests" "memory") (list "limits" "memory") -}}
+{{- if not (dig (first .) (last .) "" $.resources) -}}
+{{- fail (printf "%s: resources.%s.%s is needed; the defaults have it, so leave it alone or write another" $.where (first .) (last .)) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
