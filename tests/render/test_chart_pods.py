@@ -38,6 +38,7 @@ def test_a_pod_meets_the_standard_restricted_and_has_a_read_only_root(values: Ob
             "runAsUser": user,
             "runAsGroup": user,
             "fsGroup": user,
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         }
         assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(spec)

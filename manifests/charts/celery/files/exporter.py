@@ -102,8 +102,10 @@ class Broker:
         channel = connection.channel()  # one for each queue: RabbitMQ closes the channel on which a missing queue was asked for
         try:
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
-        except connection.channel_errors:
-            return 0
+        except connection.channel_errors as error:
+            if str(getattr(error, "reply_code", "")) == "404":
+                return 0
+            raise
         finally:
             channel.close()
 
@@ -112,7 +114,8 @@ class Broker:
         channel = connection.default_channel
         of_key = {queue.routing_key: name for name, queue in self._app.amqp.queues.items() if queue.routing_key}
         held: Counter[str] = Counter()
-        for stored in channel.client.hvals(channel.unacked_key):
+        # The only command here before whose key kombu does not put `global_keyprefix` itself.
+        for stored in channel.client.hvals(channel.global_keyprefix + channel.unacked_key):
             message, _exchange, key = json.loads(stored)
             if not _later(message.get("headers", {}).get("eta")):
                 held[of_key.get(key, key)] += 1
@@ -242,6 +245,8 @@ def listen(app: Any, workers: Workers) -> None:
 
 def main() -> None:
     """Serves on PORT."""
+    # The first process of a container is not ended by a signal that it does not handle.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
     sys.path[0] = os.getcwd()  # noqa: PTH109  the application's folder instead of this file's, as `celery` has it
     from celery.app.utils import find_app
@@ -249,7 +254,6 @@ def main() -> None:
     app, workers = find_app(os.environ["CELERY_APP"]), Workers()
     server = Server(("", int(os.environ["PORT"])), Handler)
     server.load = Load(json.loads(os.environ["POOLS"]), Broker(app, os.environ.get("RABBITMQ_MANAGEMENT_URL", "")), workers)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Thread(target=listen, args=(app, workers), daemon=True).start()
     server.serve_forever()
 

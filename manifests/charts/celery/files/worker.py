@@ -8,9 +8,14 @@ of this file.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+# The first process of a container is not ended by a signal that it does not handle, and Celery handles this one late: a pod that is told to stop
+# while its application is imported would begin to work, and be killed when its time to stop is over.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 HEARTBEAT, CONSUMING = (Path(os.environ[f"CELERY_WORKER_{name}_FILE"]) for name in ("HEARTBEAT", "CONSUMING"))
 

@@ -14,6 +14,8 @@ securityContext:
   runAsUser: {{ .uid | default .root.Values.podSecurity.runAsUser | int64 }}
   runAsGroup: {{ .uid | default .root.Values.podSecurity.runAsGroup | int64 }}
   fsGroup: {{ .uid | default .root.Values.podSecurity.fsGroup | int64 }}
+  # Once: RabbitMQ refuses a cookie that a group may read.
+  fsGroupChangePolicy: OnRootMismatch
   seccompProfile: {type: RuntimeDefault}
 {{- with .values.priorityClassName }}
 priorityClassName: {{ . }}

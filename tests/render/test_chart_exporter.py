@@ -1,11 +1,7 @@
-"""The chart's own programs: the worker's command, what the kubelet asks, and the exporter. As they are mounted, in the tests' own Python."""
+"""The exporter of the chart: what it counts as load, and what it says where it does not know."""
 
 import importlib.util
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -13,100 +9,20 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.render.chart import CHART
 
-FILES = CHART / "files"
 POOLS = {"fast": {"nodes": "shop-fast@", "queues": ["a", "b"]}}
-patiently = retry(retry=retry_if_exception_type(AssertionError), stop=stop_after_delay(30), wait=wait_fixed(0.1), reraise=True)
-
-
-# The worker
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An application that is called worker, as the chart's program is, with a broker of files."""
-    (tmp_path / "worker.py").write_text(
-        "import os\nfrom celery import Celery\napp = Celery('worker', broker=os.environ['BROKER_URL'])\n"
-        "folders = dict.fromkeys(['data_folder_in', 'data_folder_out', 'control_folder'], 'queues')\n"
-        "app.conf.update(broker_connection_retry_on_startup=True, worker_enable_remote_control=False)\n"
-        "if app.conf.broker_url.startswith('filesystem'): app.conf.broker_transport_options = folders\n",
-        encoding="utf-8",
-    )
-    (tmp_path / "queues").mkdir()
-    for name in ("heartbeat", "consuming"):
-        (tmp_path / name).write_text("of the container before", encoding="ascii")
-        os.utime(tmp_path / name, (0, 0))
-    return tmp_path
-
-
-def surroundings(folder: Path, broker: str = "") -> dict[str, str]:
-    own = {f"CELERY_WORKER_{name}_FILE": str(folder / name.lower()) for name in ("HEARTBEAT", "CONSUMING")}
-    return {**os.environ, **own, "CELERY_WORKER_WATCHDOG_SECONDS": "10", "BROKER_URL": broker}
-
-
-@pytest.fixture
-def started(folder: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, str(FILES / "worker.py"), "--app=worker", "worker", "--pool=solo", "--queues=a,b"]
-    options = ["worker.soft_shutdown_timeout=1", "worker.enable_soft_shutdown_on_idle=true"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, *options], cwd=folder, env=surroundings(folder, request.param), stdout=log, stderr=log)
-    yield process
-    process.kill()
-    process.wait()
-
-
-def probe(folder: Path, *arguments: str) -> int:
-    command = [sys.executable, "-IS", str(FILES / "probe.py"), *arguments]
-    return subprocess.run(command, env=surroundings(folder), capture_output=True, check=False).returncode
-
-
-@pytest.mark.parametrize("started", ["filesystem://"], indirect=True)
-def test_a_worker_lives_and_consumes_and_no_more_when_it_is_told_to_stop(folder: Path, started: subprocess.Popen[bytes]) -> None:
-    @patiently
-    def until_it_consumes() -> None:
-        assert started.poll() is None, (folder / "log").read_text(encoding="utf-8")
-        assert probe(folder, "alive", "10") == 0, (folder / "log").read_text(encoding="utf-8")
-        assert probe(folder, "consuming") == 0
-
-    until_it_consumes()
-    assert (folder / "consuming").read_text(encoding="ascii") == ""
-    started.send_signal(signal.SIGTERM)
-    assert started.wait(30) == 0
-    assert probe(folder, "consuming") == 1
-
-
-@pytest.mark.parametrize("started", ["redis://127.0.0.1:1/0"], indirect=True)
-def test_a_worker_whose_broker_is_away_lives_and_does_not_consume(folder: Path, started: subprocess.Popen[bytes]) -> None:
-    @patiently
-    def until_it_looks_for_its_broker() -> None:
-        assert "Cannot connect to redis" in (folder / "log").read_text(encoding="utf-8")
-
-    until_it_looks_for_its_broker()
-    assert started.poll() is None
-    assert (probe(folder, "alive", "10"), probe(folder, "consuming")) == (0, 1)
-
-
-def test_what_a_container_before_left_is_no_sign_of_life(folder: Path) -> None:
-    assert probe(folder, "alive", "10") == 1
-    (folder / "heartbeat").unlink()
-    assert probe(folder, "alive", "10") == 1
-
-
-# The exporter
 
 
 @pytest.fixture(scope="module")
 def exporter() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("chart_exporter", FILES / "exporter.py")
+    spec = importlib.util.spec_from_file_location("chart_exporter", CHART / "files" / "exporter.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -232,12 +148,29 @@ def test_ready_messages_are_counted_and_a_queue_that_nobody_made_is_empty(export
     assert exporter.Broker(app).read(["a", "b"]) == {"a": (3, 0), "b": (0, 0)}
 
 
+def test_a_queue_that_may_not_be_read_is_not_an_empty_one(exporter: ModuleType) -> None:
+    class RefusedError(Exception):
+        pass
+
+    class Channel:
+        def queue_declare(self, **_: Any) -> None:
+            raise RefusedError("NOPERM")
+
+        def close(self) -> None:
+            pass
+
+    connection = SimpleNamespace(channel=Channel, channel_errors=(RefusedError,))
+    with pytest.raises(RefusedError):
+        exporter.Broker(None)._ready(connection, "a")
+
+
 def test_messages_that_a_worker_holds_in_redis_count_for_their_queue_unless_their_time_is_yet_to_come(exporter: ModuleType) -> None:
     now = datetime.now(UTC)
     etas = [None, (now - timedelta(minutes=1)).isoformat(), (now + timedelta(minutes=1)).isoformat()]
     stored = [json.dumps([{"headers": {"eta": eta}}, "shop", "route-of-a"]).encode() for eta in etas]
-    client = SimpleNamespace(hvals=lambda key: stored if key == "unacked" else [])
-    connection = SimpleNamespace(default_channel=SimpleNamespace(client=client, unacked_key="unacked"))
+    client = SimpleNamespace(hvals=lambda key: stored if key == "shop:unacked" else [])
+    channel = SimpleNamespace(client=client, unacked_key="unacked", global_keyprefix="shop:")
+    connection = SimpleNamespace(default_channel=channel)
     app = Celery(broker="redis://127.0.0.1:1", set_as_current=False)
     app.amqp.queues.add("a", routing_key="route-of-a")
     assert exporter.Broker(app)._held_in_redis(connection) == {"a": 2}
