@@ -166,6 +166,14 @@ def test_beat_s_schedule_is_on_a_volume_where_it_is_to_be_kept(keep: bool, kind:
     assert len(kinds(objects, "PersistentVolumeClaim")) == int(keep)
 
 
+def test_flower_takes_its_login_out_of_a_secret() -> None:
+    flower = {"flower": {"enabled": True, "existingSecret": "login", "key": "user", "extraArgs": ["--max-tasks=1000"]}}
+    each = container(render(MINIMAL, OUTSIDE, flower), "flower")
+    assert env(each)["FLOWER_BASIC_AUTH"] == {"secretKeyRef": {"name": "login", "key": "user"}}
+    assert "FLOWER_UNAUTHENTICATED_API" not in env(each)
+    assert each["args"] == ["--app=shop", "flower", "--address=0.0.0.0", "--port=5555", "--max-tasks=1000"]
+
+
 def test_nothing_runs_that_was_not_asked_for() -> None:
     names = {each["metadata"]["name"] for each in workloads(render(MINIMAL, OUTSIDE, {"exporter": {"enabled": False}}))}
     assert names == {"shop-celery-worker-fast"}

@@ -18,8 +18,9 @@ patiently = retry(retry=retry_if_exception_type(AssertionError), stop=stop_after
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An application that is called worker, as the chart's program is, with a broker of files."""
-    (tmp_path / "worker.py").write_text(
+    """An application that is called worker, as the chart's program is, found by PYTHONPATH; with a broker of files."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "worker.py").write_text(
         "import os\nfrom celery import Celery\napp = Celery('worker', broker=os.environ['BROKER_URL'])\n"
         "folders = dict.fromkeys(['data_folder_in', 'data_folder_out', 'control_folder'], 'queues')\n"
         "app.conf.update(broker_connection_retry_on_startup=True, worker_enable_remote_control=False)\n"
@@ -35,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def surroundings(folder: Path, broker: str = "") -> dict[str, str]:
     own = {f"CELERY_WORKER_{name}_FILE": str(folder / name.lower()) for name in ("HEARTBEAT", "CONSUMING")}
-    return {**os.environ, **own, "CELERY_WORKER_WATCHDOG_SECONDS": "10", "BROKER_URL": broker}
+    return {**os.environ, **own, "CELERY_WORKER_WATCHDOG_SECONDS": "10", "BROKER_URL": broker, "PYTHONPATH": str(folder / "app")}
 
 
 def command(name: str = "worker.py") -> list[str]:
@@ -85,7 +86,7 @@ def test_a_worker_whose_broker_is_away_lives_and_does_not_consume(folder: Path, 
 
 def test_a_worker_that_is_told_to_stop_while_it_is_imported_ends_at_once(folder: Path) -> None:
     """By a handler of its own: without one, the first process of a container goes on."""
-    (folder / "worker.py").write_text("import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(60)\n", encoding="utf-8")
+    (folder / "app" / "worker.py").write_text("import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(60)\n", encoding="utf-8")
     with subprocess.Popen(command(), cwd=folder, env=surroundings(folder)) as process:
 
         @patiently
@@ -95,6 +96,30 @@ def test_a_worker_that_is_told_to_stop_while_it_is_imported_ends_at_once(folder:
         until_it_is_imported()
         process.terminate()
         assert process.wait(30) == 128 + signal.SIGTERM
+
+
+def test_a_look_that_comes_late_does_not_say_that_a_worker_consumes_which_was_told_to_stop(folder: Path) -> None:
+    """The main loop may look once more between the signal and its end."""
+    code = """if True:
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import worker
+        from types import SimpleNamespace
+        step = worker.ConsumingStep(None)
+        step.timer, step.wanted = object(), {"a"}
+        consumer = SimpleNamespace(task_consumer=SimpleNamespace(consuming_from=lambda queue: queue == "a"))
+        step.note(consumer)
+        before = worker.CONSUMING.exists()
+        worker.unready()
+        between = worker.CONSUMING.exists()
+        step.note(consumer)
+        print(before, between, worker.CONSUMING.exists())
+    """
+    environment = {**surroundings(folder), "PYTHONPATH": ""}
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(FILES)], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["True", "False", "False"]
 
 
 def test_what_a_container_before_left_is_no_sign_of_life(folder: Path) -> None:
