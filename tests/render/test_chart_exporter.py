@@ -159,9 +159,16 @@ def test_a_queue_that_may_not_be_read_is_not_an_empty_one(exporter: ModuleType) 
         def close(self) -> None:
             pass
 
-    connection = SimpleNamespace(channel=Channel, channel_errors=(RefusedError,))
+    connection = SimpleNamespace(channel=Channel, channel_errors=(RefusedError,), transport=SimpleNamespace(driver_type="amqp"))
     with pytest.raises(RefusedError):
         exporter.Broker(None)._ready(connection, "a")
+
+
+def test_redis_is_not_asked_whether_a_queue_is_there(exporter: ModuleType) -> None:
+    """kombu 5.7 looks for it without the prefix of its keys, and every queue would be empty."""
+    channel = SimpleNamespace(_size={"a": 7}.get, close=lambda: None)
+    connection = SimpleNamespace(channel=lambda: channel, channel_errors=(), transport=SimpleNamespace(driver_type="redis"))
+    assert exporter.Broker(None)._ready(connection, "a") == 7
 
 
 def test_messages_that_a_worker_holds_in_redis_count_for_their_queue_unless_their_time_is_yet_to_come(exporter: ModuleType) -> None:

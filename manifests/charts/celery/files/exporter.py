@@ -101,6 +101,8 @@ class Broker:
         """A queue that nobody has made yet is empty."""
         channel = connection.channel()  # one for each queue: RabbitMQ closes the channel on which a missing queue was asked for
         try:
+            if connection.transport.driver_type == "redis":
+                return int(channel._size(queue))  # to declare it passively, kombu 5.7 looks for it without `global_keyprefix`
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
         except connection.channel_errors as error:
             if str(getattr(error, "reply_code", "")) == "404":
@@ -114,7 +116,7 @@ class Broker:
         channel = connection.default_channel
         of_key = {queue.routing_key: name for name, queue in self._app.amqp.queues.items() if queue.routing_key}
         held: Counter[str] = Counter()
-        # The only command here before whose key kombu does not put `global_keyprefix` itself.
+        # This is a command before whose key kombu does not put `global_keyprefix` itself.
         for stored in channel.client.hvals(channel.global_keyprefix + channel.unacked_key):
             message, _exchange, key = json.loads(stored)
             if not _later(message.get("headers", {}).get("eta")):
