@@ -171,6 +171,9 @@ def test_a_proof_is_stale_when_what_can_change_a_verdict_changed(module_copy: Pa
         with path.open("a", encoding="utf-8") as file:
             file.write("\n")
         assert module_hash(module_copy) == load_proof(module_copy).hashes["module"], harmless
+    with (module_copy / "module.yaml").open("a", encoding="utf-8") as file:
+        file.write("draft: a proof is still missing\n")
+    assert staleness(module_copy) is None, "the line goes when the proof is there"
     for path in ("module.yaml", "verify/test_tasks.py", "starter/redis/redis.conf", "mutants/no-restart/mutant.yaml", "Pulumi.yaml"):
         before = (module_copy / path).read_bytes()
         (module_copy / path).write_bytes(before + b"\n")

@@ -1,10 +1,11 @@
-"""The command `celery`; a worker that it starts has a heart, so that systemd restarts it when its main process hangs.
+"""The command `celery`; a worker that it starts has a heart, so that systemd restarts it when its main process hangs, and may log in JSON.
 
 The main loop itself tells systemd (sd_notify) and touches a file, four times in the time after which it counts as hung. While there is no loop
 to hang, a thread does: when the worker looks for its broker, when it lets tasks finish before it stops, and when the pool is solo and the main
 process runs a task. So a broker that is away and a long task are no reason for a restart, and a stopped process always is.
 
-CELERY_WORKER_WATCHDOG_SECONDS and CELERY_WORKER_HEARTBEAT_FILE come from the unit. The application knows nothing of this file.
+CELERY_WORKER_WATCHDOG_SECONDS and CELERY_WORKER_HEARTBEAT_FILE come from the unit, and without them there is no heart; so does
+CELERY_WORKER_LOG_FORMAT. The application knows nothing of this file.
 """
 
 import contextlib
@@ -98,7 +99,6 @@ class HeartStep(bootsteps.StartStopStep):
             self.heart.beat()
 
 
-@signals.worker_init.connect
 def add_heart(sender: Any, **_: Any) -> None:
     """Gives the worker its heart, before its parts are put together."""
     HeartStep.heart = Heart(
@@ -110,6 +110,11 @@ def add_heart(sender: Any, **_: Any) -> None:
     signals.worker_shutting_down.connect(HeartStep.heart.pause)
     HeartStep.heart.start()
 
+
+if "CELERY_WORKER_WATCHDOG_SECONDS" in os.environ:
+    signals.worker_init.connect(add_heart)
+if os.environ.get("CELERY_WORKER_LOG_FORMAT") == "json":
+    import celery_worker_json_log  # noqa: F401 (it is beside this file, and does its work when it is imported)
 
 if __name__ == "__main__":
     from celery.bin.celery import main

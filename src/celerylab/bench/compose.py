@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def compose_command() -> list[str]:
 
 
 @contextmanager
-def composed(folder: Path, lab: Path, images: dict[str, str], workers: int = 1) -> Iterator[list[str]]:
+def composed(folder: Path, lab: Path, images: dict[str, str], workers: int = 1, options: Sequence[str] = ()) -> Iterator[list[str]]:
     """The command that brings up a broker, a result store and `workers` from `images` (redis, worker), with the application in `lab`.
 
-    `folder` holds its file. Ends with `down`.
+    `options` are of `celery worker`. `folder` holds its file. Ends with `down`.
     """
     worker = {
         "image": images["worker"],
-        "entrypoint": ["/opt/celery/venv/bin/celery", "--app", "shop", "worker"],
+        "entrypoint": ["/opt/celery/venv/bin/celery", "--app", "shop", "worker", *options],
         "working_dir": "/app",
         "user": "celery",
         "environment": {

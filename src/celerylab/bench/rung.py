@@ -26,6 +26,7 @@ from celerylab.verify.worker import WorkerClient
 
 TASKS = 3000  # of one load; a second or two of it is the client's start
 WARM_UP = 200
+WORKER_OPTIONS = ["-E"]  # events, which the exporter counts; the bare workers send them as well, or the ratio would measure them
 OTHER_HOSTS = 5  # broker, data, two beats, monitoring
 ROOMS = ("environments", "manifests", "roles", "stacks")
 
@@ -38,7 +39,7 @@ def module_on_the_rung(root: Path, checkout: Path) -> Path:
     objective = {**module["objectives"][0], "id": "99.1", "needs": []}
     module |= {"id": "99", "slug": "rung", "environment": "multi-worker", "objectives": [objective], "artefacts": []}
     module["secrets"] = ["next_password"]
-    module["vars"] = {"celery_worker_instances": {"default": {"extra_args": ["-E"]}}}  # events, which the exporter counts
+    module["vars"] = {"celery_worker_instances": {"default": {"extra_args": WORKER_OPTIONS}}}
     module["needs"] = {"memory": "1536MiB", "disk": "3GiB"}
     (folder / "module.yaml").write_text(yaml.safe_dump(module), encoding="utf-8")
     program = (source / "Pulumi.yaml").read_text(encoding="utf-8").replace("single-node", "multi-worker")
@@ -98,7 +99,7 @@ class RungBench:
         self.rate.values.append(_load(stack.broker_url(), stack.broker_url(kind="result_url")))
 
     def _bare(self, folder: Path, lab: Path, images: dict[str, str]) -> None:
-        with composed(folder, lab, images, workers=3) as up:
+        with composed(folder, lab, images, workers=3, options=WORKER_OPTIONS) as up:
             quietly(up, folder)
             self.bare.values.append(_load(BROKER_URL, RESULT_URL))
 

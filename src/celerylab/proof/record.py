@@ -1,5 +1,6 @@
 """`proof.json`: what was proved, against which files, engine and images. Committed like a lock file."""
 
+import hashlib
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from celerylab import __version__
-from celerylab.digest import digest_file, digest_json, digest_tree
+from celerylab.digest import digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.proof.contract import Kind
 from celerylab.topology.lab import IGNORED
@@ -95,13 +96,13 @@ def hashes(root: Path, folder: Path) -> dict[str, str]:
 
 
 def module_hash(folder: Path) -> str:
-    """Hash of what a verdict of the module can depend on: not its texts and quiz, the learner's lab/, files of stacks and the proof itself."""
+    """Hash of what a verdict of the module can depend on: not its texts, quiz and draft line, the learner's lab/, files of stacks and the proof."""
     names = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix not in _TEXTS and path.name not in _NOT_PROVED and _counts(path.relative_to(folder))
     ]
-    return digest_json([[path.relative_to(folder).as_posix(), digest_file(path)] for path in names])
+    return digest_json([[path.relative_to(folder).as_posix(), _digest(path)] for path in names])
 
 
 def load_proof(folder: Path) -> Proof | None:
@@ -130,6 +131,12 @@ def changed_rooms(root: Path, folder: Path) -> list[str]:
     proof = load_proof(folder)
     now = hashes(root, folder)
     return [room for room in ROOMS if proof is not None and proof.hashes.get(room) != now.get(room)]
+
+
+def _digest(path: Path) -> str:
+    """The file's, and a module's whether it is a draft or not: the line goes when the proof is there."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.name == "module.yaml" else [path.read_bytes()]
+    return hashlib.sha256(b"".join(line for line in lines if not line.startswith(b"draft:"))).hexdigest()
 
 
 def _counts(relative: Path) -> bool:
