@@ -1,5 +1,6 @@
 """The programs that are mounted into a worker's pod, run in the tests' own Python: the worker's command, and what the kubelet asks."""
 
+import json
 import os
 import signal
 import subprocess
@@ -36,7 +37,14 @@ def folder(tmp_path: Path) -> Path:
 
 def surroundings(folder: Path, broker: str = "") -> dict[str, str]:
     own = {f"CELERY_WORKER_{name}_FILE": str(folder / name.lower()) for name in ("HEARTBEAT", "CONSUMING")}
-    return {**os.environ, **own, "CELERY_WORKER_WATCHDOG_SECONDS": "10", "BROKER_URL": broker, "PYTHONPATH": str(folder / "app")}
+    return {
+        **os.environ,
+        **own,
+        "CELERY_WORKER_WATCHDOG_SECONDS": "10",
+        "BROKER_URL": broker,
+        "PYTHONPATH": str(folder / "app"),
+        "CELERY_WORKER_LOG_FORMAT": "json",
+    }
 
 
 def command(name: str = "worker.py") -> list[str]:
@@ -74,12 +82,16 @@ def test_a_worker_lives_and_consumes_and_no_more_when_it_is_told_to_stop(folder:
 
 
 @pytest.mark.parametrize("started", ["redis://127.0.0.1:1/0"], indirect=True)
-def test_a_worker_whose_broker_is_away_lives_and_does_not_consume(folder: Path, started: subprocess.Popen[bytes]) -> None:
+def test_a_worker_whose_broker_is_away_lives_and_does_not_consume_and_says_so_in_json(
+    folder: Path, started: subprocess.Popen[bytes]
+) -> None:
     @patiently
     def until_it_looks_for_its_broker() -> None:
         assert "Cannot connect to redis" in (folder / "log").read_text(encoding="utf-8")
 
     until_it_looks_for_its_broker()
+    lines = [line for line in (folder / "log").read_text(encoding="utf-8").splitlines() if "Cannot connect" in line]
+    assert "Cannot connect" in json.loads(lines[0])["message"]
     assert started.poll() is None
     assert (probe(folder, "alive", "10"), probe(folder, "consuming")) == (0, 1)
 

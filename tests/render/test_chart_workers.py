@@ -96,6 +96,11 @@ def test_a_worker_is_started_with_what_its_pool_says_and_nothing_else() -> None:
     ]
 
 
+@pytest.mark.parametrize(("values", "form"), [({}, None), ({"logFormat": "text"}, None), ({"logFormat": "json"}, "json")])
+def test_a_worker_writes_json_where_it_is_asked_to(values: Object, form: str | None) -> None:
+    assert env(worker(pool(**values))).get("CELERY_WORKER_LOG_FORMAT") == form
+
+
 def test_a_solo_worker_is_told_no_concurrency() -> None:
     assert not [each for each in worker(pool(poolType="solo"))["args"] if each.startswith("--concurrency")]
 

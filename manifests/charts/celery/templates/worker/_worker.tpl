@@ -34,6 +34,9 @@
 - {name: CELERY_WORKER_HEARTBEAT_FILE, value: /run/celery/heartbeat}
 - {name: CELERY_WORKER_CONSUMING_FILE, value: /run/celery/consuming}
 - {name: CELERY_WORKER_WATCHDOG_SECONDS, value: {{ int .probes.watchdogSeconds | quote }}}
+{{- if eq .logFormat "json" }}
+- {name: CELERY_WORKER_LOG_FORMAT, value: json}
+{{- end }}
 {{- if not (kindIs "invalid" .softShutdownSeconds) }}
 - {name: REMAP_SIGTERM, value: SIGQUIT}
 {{- end }}
