@@ -1,0 +1,1 @@
+../../../../roles/celery_worker/files/watched.py
