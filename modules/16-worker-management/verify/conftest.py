@@ -29,7 +29,13 @@ def fleet(stack: Stack, hosts: dict[str, ObservedHost], worker: WorkerClient) ->
 
 
 @pytest.fixture
-def batch(fleet: Fleet, worker: WorkerClient, ledger: LedgerReader) -> Iterator[Batch]:
-    """An empty batch of tasks. What a check that failed has left of it is not to disturb the next one."""
-    yield Batch(worker, ledger)
+def idle_after(fleet: Fleet) -> Iterator[None]:
+    """What a check that failed has left of its tasks is not to disturb the next one."""
+    yield
     poll(fleet.idle, IDLE_SECONDS)
+
+
+@pytest.fixture
+def batch(idle_after: None, worker: WorkerClient, ledger: LedgerReader) -> Batch:
+    """An empty batch of tasks."""
+    return Batch(worker, ledger)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import pytest
 from fleet import Fleet
 
 from celerylab.verify.expect import expect, poll, wait_for
@@ -22,6 +23,7 @@ LOOK = "on_node celery --app shop inspect stats"
 
 
 @objective("16.4")
+@pytest.mark.usefixtures("idle_after")
 def test_processes_rise_in_a_burst_and_fall_after_it_and_a_metric_shows_both(fleet: Fleet, worker: WorkerClient, stack: Stack) -> None:
     prometheus, depth = Prometheus(stack), _depth(stack)
     poll(lambda: _at_rest(_processes(fleet), fleet), FALL_SECONDS)
