@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from celerylab.errors import EngineError
+from celerylab.providers.converge import ConvergeProvider
+from celerylab.providers.engine import engine
 from tests.live.conftest import LiveStack
 
 
@@ -19,6 +22,24 @@ def test_a_host_removed_by_hand_is_made_and_converged_again(stack: LiveStack) ->
     after = stack.outputs()["hosts"]["node-1"]
     assert after["address"] == before["address"]
     assert stack.verdicts("02.2")["02.2"]["verdict"] == "PASS"
+
+
+def test_a_host_that_does_not_boot_says_why_and_makes_room_for_another(stack: LiveStack) -> None:
+    stack.up()
+    state = json.loads(stack.pulumi("stack", "export", "--show-secrets").stdout)
+    converge = next(resource for resource in state["deployment"]["resources"] if resource["type"].endswith(":Converge"))
+    props = {**converge["outputs"], "secrets": {}}
+    container = stack.container()
+    name, image = container.name, container.image.id
+    container.remove(force=True, v=True)
+    dead = engine().containers.run(
+        image, ["sh", "-c", "echo no systemd here"], name=name, labels=container.labels, entrypoint="", detach=True
+    )
+    dead.wait(timeout=10)
+    with pytest.raises(EngineError, match="stopped while booting: no systemd here; it is removed, and `pulumi refresh`, then `pulumi up`"):
+        ConvergeProvider().create(props)
+    stack.pulumi("refresh", "--yes", "--skip-preview")
+    assert "lab-02-node-1-host created" in stack.pulumi("up", "--yes", "--skip-preview").stdout
 
 
 def test_a_host_that_was_stopped_is_started_and_keeps_its_data(stack: LiveStack) -> None:

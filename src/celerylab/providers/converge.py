@@ -3,19 +3,22 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
+from celerylab.converge.boot import wait_task
 from celerylab.converge.connection import run_on_host
 from celerylab.converge.play import run_play
 from celerylab.converge.wheelhouse import Interpreter, wheelhouse
 from celerylab.converge.workers import MARKER, UNFINISHED, WORKER_ROLE, drain, restarted_around
-from celerylab.errors import ConvergeError
+from celerylab.errors import ConvergeError, EngineError
 from celerylab.processes import ancestors
-from celerylab.providers.engine import engine_errors, find_container, say
+from celerylab.providers.engine import engine_errors, find_container, remove_container, say
+from celerylab.providers.host import boot_problem
 from celerylab.topology.names import DRAIN_VARIABLE, label
 
 
@@ -25,8 +28,8 @@ class ConvergeProvider(ResourceProvider):
     fingerprint)."""
 
     def create(self, props: Mapping[str, Any]) -> CreateResult:
-        """Runs every role."""
-        return CreateResult(props["host"], _converge(props, [role["name"] for role in props["roles"]]))
+        """Runs every role, on a host that may still be booting."""
+        return CreateResult(props["host"], _converge(props, [role["name"] for role in props["roles"]], new=True))
 
     def read(self, id_: str, props: Mapping[str, Any]) -> ReadResult:
         """Compares the marker on the host. No id where the host is gone; an empty `applied` where the marker says something else."""
@@ -52,7 +55,8 @@ class ConvergeProvider(ResourceProvider):
     def update(self, _id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> UpdateResult:
         """Runs the roles whose inputs changed."""
         names = roles_to_run(old, new)
-        return UpdateResult(_converge(new, names) if names else {**new, "applied": old["applied"]})
+        new_host = old.get("generation") != new.get("generation")
+        return UpdateResult(_converge(new, names, new_host) if names else {**new, "applied": old["applied"]})
 
     def delete(self, id_: str, props: Mapping[str, Any]) -> None:
         """Lets the host's workers finish what they have begun, for `drain_seconds` at most; then the host goes as a whole."""
@@ -110,30 +114,49 @@ def roles_to_run(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _converge(props: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+def _converge(props: Mapping[str, Any], names: list[str], new: bool = False) -> dict[str, Any]:
     host, connection = props["host"], props["connection"]
     applied = {role["name"]: role["fingerprint"] for role in props["roles"]}
-    _restart_if_unfinished(host, connection)
+    booting = _restarted_if_unfinished(host, connection) or (new and connection["type"] == "docker")
     variables = {**json.loads(props["variables"]), **_context(props)}
     skipped = [f"{name}_install" for name in names] if props["baked"] else []
     family = ancestors()
-    with restarted_around(connection, names) as start_workers:
+    # A host that boots has no workers yet that could be told to stop.
+    around: AbstractContextManager[list[dict[str, Any]]] = nullcontext([]) if booting else restarted_around(connection, names)
+    with around as start_workers:
         play = {
-            "pre_tasks": [_mark(UNFINISHED)],
+            "pre_tasks": [*([wait_task()] if booting else []), _mark(UNFINISHED)],
             "roles": names,
             "post_tasks": [{"ansible.builtin.meta": "flush_handlers"}, *start_workers, _mark(applied)],
         }
-        result = run_play(
-            host,
-            connection,
-            play,
-            variables,
-            Path(props["roles_path"]),
-            skip_tags=skipped,
-            cancelled=lambda: ancestors() != family,  # Pulumi was killed: nobody waits for this any more
-        )
+        try:
+            result = run_play(
+                host,
+                connection,
+                play,
+                variables,
+                Path(props["roles_path"]),
+                skip_tags=skipped,
+                cancelled=lambda: ancestors() != family,  # Pulumi was killed: nobody waits for this any more
+            )
+        except ConvergeError:
+            if booting:
+                _refuse_if_not_booted(connection["container"], new)
+            raise
     say(f"{host}: {', '.join(names)}: {result.tasks} tasks, {result.changed} changed")
     return {**props, "applied": applied}
+
+
+def _refuse_if_not_booted(name: str, new: bool) -> None:
+    """What Ansible says of a host that does not boot is not what is wrong with it. One that never did is removed: it would never be converged."""
+    with engine_errors(f"looking at {name}"):
+        container = find_container(name)
+        problem = boot_problem(container) if container is not None else None
+        if problem and new:
+            remove_container(name)
+            problem += "; it is removed, and `pulumi refresh`, then `pulumi up` make another"
+    if problem:
+        raise EngineError(problem)
 
 
 def _context(props: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,18 +179,25 @@ def _interpreter(connection: Mapping[str, Any]) -> Interpreter:
     return Interpreter(version, machine)
 
 
-def _restart_if_unfinished(host: str, connection: Mapping[str, Any]) -> None:
-    """A run that was killed may have changed a file and not yet restarted its service: the host starts again, so that none is missed."""
+def _restarted_if_unfinished(host: str, connection: Mapping[str, Any]) -> bool:
+    """A run that was killed may have changed a file and not yet restarted its service: the host starts again, so that none is missed.
+
+    Says whether it did, and the host is booting.
+    """
     if connection["type"] != "docker":
-        return
+        return False
     with engine_errors(f"looking at {host}"):
         container = find_container(connection["container"])
         if container is None:
             raise ConvergeError(f"{host}: its container is gone; run `pulumi refresh`, then `pulumi up`")
+        if container.status != "running":
+            return False
         found = container.exec_run(["cat", MARKER])
         if found.exit_code == 0 and found.output.strip() == json.dumps(UNFINISHED).encode():
             say(f"{host}: the last run did not end; restarting the host first")
             container.restart(timeout=30)
+            return True
+    return False
 
 
 def _mark(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,21 @@
 """A host: a container that boots systemd, so that a role, a unit and a journal behave as on a machine."""
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
+from celerylab.converge.boot import BOOT_SECONDS, BOOTED
 from celerylab.errors import EngineError
 from celerylab.providers.engine import engine, engine_errors, find_container, remove_container
 
-BOOT_SECONDS = 60
 _REPLACING = ("name", "hostname", "image", "capabilities", "networks", "labels")
 _LIMITS = ("cpus", "memory")
 _CPU_PERIOD = 100_000  # microseconds
-_BOOTED = "until systemctl is-system-running --wait | grep -Eqx 'running|degraded'; do sleep 0.05; done"
 _DROPPED = ["NET_RAW", "MKNOD", "AUDIT_WRITE"]  # Docker's default grants them; no role of ours needs them
 
 
@@ -25,7 +24,8 @@ class HostProvider(ResourceProvider):
     IPv4 address, the lab's first), `labels`, `running`. Outputs: those, `generation` (new at each create), `container_id` and `image_id`."""
 
     def create(self, props: Mapping[str, Any]) -> CreateResult:
-        """Boots the host and waits for systemd. A container of that name left by an interrupted run is removed first."""
+        """Starts the host. It boots while Ansible starts, which then waits (converge/boot.py). A container of that name left by an interrupted
+        run is removed first."""
         name = props["name"]
         with engine_errors(f"creating host {name}"):
             remove_container(name)
@@ -34,7 +34,6 @@ class HostProvider(ResourceProvider):
                 for network in props["networks"][1:]:
                     engine().networks.get(network["name"]).connect(container, ipv4_address=network["address"])
                 container.start()
-                _wait_for_systemd(container)
             except BaseException:  # an interrupted create must not leave half a host either
                 remove_container(name)
                 raise
@@ -67,7 +66,7 @@ class HostProvider(ResourceProvider):
             container.update(mem_limit=memory, memswap_limit=memory, cpu_period=_CPU_PERIOD, cpu_quota=int(new["cpus"] * _CPU_PERIOD))
             if container.status != "running":
                 container.start()
-                _wait_for_systemd(container)
+                wait_for_boot(container)
         kept = {key: old[key] for key in ("generation", "container_id", "image_id")}
         return UpdateResult({**new, **kept, "running": True})
 
@@ -144,20 +143,24 @@ def _create(props: Mapping[str, Any]) -> Any:
     return client.containers.get(created["Id"])
 
 
-def _wait_for_systemd(container: Any) -> None:
-    """Waits until systemd has finished booting. Raises EngineError with the container's last words where it does not."""
-    deadline = time.monotonic() + BOOT_SECONDS
-    while (left := deadline - time.monotonic()) > 0:
-        container.reload()
-        if container.status == "exited":
-            raise EngineError(f"host {container.name} stopped while booting: {_last_words(container)}")
-        try:
-            # One command that waits inside: each `docker exec` costs more than what it asks here.
-            if container.exec_run(["timeout", f"{left:.1f}", "sh", "-c", _BOOTED]).exit_code == 0:
-                return
-        except APIError:  # it does not run at the moment
-            time.sleep(0.05)
-    raise EngineError(f"host {container.name} did not boot within {BOOT_SECONDS} s: {_last_words(container)}")
+def wait_for_boot(container: Any) -> None:
+    """Waits until systemd has finished booting. Raises EngineError where it does not, as `boot_problem` says it."""
+    with suppress(APIError):  # it does not run
+        container.exec_run(BOOTED)
+    if problem := boot_problem(container):
+        raise EngineError(problem)
+
+
+def boot_problem(container: Any) -> str | None:
+    """What is wrong with a host that should have booted by now, with its last words; None where it has booted."""
+    container.reload()
+    if container.status == "running":
+        with suppress(APIError):  # it stopped in this moment
+            state = container.exec_run(["systemctl", "is-system-running"]).output.decode(errors="replace").strip()
+            if state in ("running", "degraded"):
+                return None
+            return f"host {container.name} did not boot within {BOOT_SECONDS} s (systemd says {state!r}): {_last_words(container)}"
+    return f"host {container.name} stopped while booting: {_last_words(container)}"
 
 
 def _last_words(container: Any) -> str:
