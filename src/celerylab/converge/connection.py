@@ -38,10 +38,9 @@ def has_mitogen() -> bool:
 
 def strategy_environment() -> dict[str, str]:
     """Environment of ansible-playbook that lets mitogen carry its tasks; empty without mitogen."""
-    spec = find_spec("ansible_mitogen") if has_mitogen() else None
-    if spec is None or spec.origin is None:
+    if not has_mitogen():
         return {}
-    return {"ANSIBLE_STRATEGY_PLUGINS": str(Path(spec.origin).parent / "plugins" / "strategy"), "ANSIBLE_STRATEGY": "mitogen_linear"}
+    return {"ANSIBLE_STRATEGY_PLUGINS": str(Path(__file__).parent / "strategy"), "ANSIBLE_STRATEGY": "mitogen_unpinned"}
 
 
 def run_on_host(connection: Connection, command: list[str], seconds: float = 60) -> str:
