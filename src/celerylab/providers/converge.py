@@ -10,15 +10,14 @@ from typing import Any
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
-from celerylab.converge.boot import wait_task
 from celerylab.converge.connection import run_on_host
 from celerylab.converge.play import run_play
 from celerylab.converge.wheelhouse import Interpreter, wheelhouse
 from celerylab.converge.workers import MARKER, UNFINISHED, WORKER_ROLE, drain, restarted_around
 from celerylab.errors import ConvergeError, EngineError
 from celerylab.processes import ancestors
+from celerylab.providers.boot import boot_problem, wait_task
 from celerylab.providers.engine import engine_errors, find_container, remove_container, say
-from celerylab.providers.host import boot_problem
 from celerylab.topology.names import DRAIN_VARIABLE, label
 
 
@@ -117,7 +116,7 @@ def roles_to_run(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def _converge(props: Mapping[str, Any], names: list[str], new: bool = False) -> dict[str, Any]:
     host, connection = props["host"], props["connection"]
     applied = {role["name"]: role["fingerprint"] for role in props["roles"]}
-    booting = _restarted_if_unfinished(host, connection) or (new and connection["type"] == "docker")
+    booting = _restarted_if_unfinished(host, connection, new) or (new and connection["type"] == "docker")
     variables = {**json.loads(props["variables"]), **_context(props)}
     skipped = [f"{name}_install" for name in names] if props["baked"] else []
     family = ancestors()
@@ -179,7 +178,7 @@ def _interpreter(connection: Mapping[str, Any]) -> Interpreter:
     return Interpreter(version, machine)
 
 
-def _restarted_if_unfinished(host: str, connection: Mapping[str, Any]) -> bool:
+def _restarted_if_unfinished(host: str, connection: Mapping[str, Any], new: bool) -> bool:
     """A run that was killed may have changed a file and not yet restarted its service: the host starts again, so that none is missed.
 
     Says whether it did, and the host is booting.
@@ -191,7 +190,9 @@ def _restarted_if_unfinished(host: str, connection: Mapping[str, Any]) -> bool:
         if container is None:
             raise ConvergeError(f"{host}: its container is gone; run `pulumi refresh`, then `pulumi up`")
         if container.status != "running":
-            return False
+            if new:
+                return False  # why it does not boot is said when Ansible has not reached it
+            raise ConvergeError(f"{host}: it does not run; run `pulumi refresh`, then `pulumi up`")
         found = container.exec_run(["cat", MARKER])
         if found.exit_code == 0 and found.output.strip() == json.dumps(UNFINISHED).encode():
             say(f"{host}: the last run did not end; restarting the host first")

@@ -2,15 +2,14 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound
+from docker.errors import ImageNotFound
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
-from celerylab.converge.boot import BOOT_SECONDS, BOOTED
 from celerylab.errors import EngineError
+from celerylab.providers.boot import wait_for_boot
 from celerylab.providers.engine import engine, engine_errors, find_container, remove_container
 
 _REPLACING = ("name", "hostname", "image", "capabilities", "networks", "labels")
@@ -24,7 +23,7 @@ class HostProvider(ResourceProvider):
     IPv4 address, the lab's first), `labels`, `running`. Outputs: those, `generation` (new at each create), `container_id` and `image_id`."""
 
     def create(self, props: Mapping[str, Any]) -> CreateResult:
-        """Starts the host. It boots while Ansible starts, which then waits (converge/boot.py). A container of that name left by an interrupted
+        """Starts the host. It boots while Ansible starts, which then waits (boot.py). A container of that name left by an interrupted
         run is removed first."""
         name = props["name"]
         with engine_errors(f"creating host {name}"):
@@ -141,27 +140,3 @@ def _create(props: Mapping[str, Any]) -> Any:
     except ImageNotFound:
         raise EngineError(f"image {props['image']} is not on this machine; bake it with `celerylab images bake`") from None
     return client.containers.get(created["Id"])
-
-
-def wait_for_boot(container: Any) -> None:
-    """Waits until systemd has finished booting. Raises EngineError where it does not, as `boot_problem` says it."""
-    with suppress(APIError):  # it does not run
-        container.exec_run(BOOTED)
-    if problem := boot_problem(container):
-        raise EngineError(problem)
-
-
-def boot_problem(container: Any) -> str | None:
-    """What is wrong with a host that should have booted by now, with its last words; None where it has booted."""
-    container.reload()
-    if container.status == "running":
-        with suppress(APIError):  # it stopped in this moment
-            state = container.exec_run(["systemctl", "is-system-running"]).output.decode(errors="replace").strip()
-            if state in ("running", "degraded"):
-                return None
-            return f"host {container.name} did not boot within {BOOT_SECONDS} s (systemd says {state!r}): {_last_words(container)}"
-    return f"host {container.name} stopped while booting: {_last_words(container)}"
-
-
-def _last_words(container: Any) -> str:
-    return " | ".join(container.logs(tail=5).decode(errors="replace").split("\n")).strip(" |") or "it printed nothing"

@@ -1,15 +1,12 @@
 """Failures of whole hosts. Each is a context manager, undone on any exit, with a test that it bites and heals."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from celerylab.providers.boot import wait_for_boot
 from celerylab.providers.engine import engine, engine_errors
-from celerylab.verify.expect import NotObservedError
 from celerylab.verify.hosts import ObservedHost
-
-BOOT_SECONDS = 60
 
 
 @contextmanager
@@ -24,7 +21,7 @@ def host_killed(host: ObservedHost) -> Iterator[None]:
     finally:
         with engine_errors(f"starting {host.name}"):
             container.start()
-        _wait_until_booted(host)
+            wait_for_boot(container)
 
 
 @contextmanager
@@ -44,11 +41,3 @@ def container_of(host: ObservedHost) -> Any:
     """The container that the host is."""
     with engine_errors(f"looking at {host.name}"):
         return engine().containers.get(host.container)
-
-
-def _wait_until_booted(host: ObservedHost) -> None:
-    deadline = time.monotonic() + BOOT_SECONDS
-    while host.run("systemctl is-system-running").stdout.strip() not in ("running", "degraded"):
-        if time.monotonic() > deadline:
-            raise NotObservedError(f"{host.name} did not boot within {BOOT_SECONDS} s")
-        time.sleep(0.2)
