@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from celerylab import __version__
-from celerylab.digest import digest_json, digest_tree
+from celerylab.digest import digest_file, digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.proof.contract import Kind
 from celerylab.topology.lab import IGNORED
@@ -134,8 +134,10 @@ def changed_rooms(root: Path, folder: Path) -> list[str]:
 
 
 def _digest(path: Path) -> str:
-    """The file's, and a module's whether it is a draft or not: the line goes when the proof is there."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.name == "module.yaml" else [path.read_bytes()]
+    """The file's; of a module.yaml whether it is a draft or not, because the line goes when the proof is there."""
+    if path.name != "module.yaml":
+        return digest_file(path)
+    lines = path.read_bytes().splitlines(keepends=True)
     return hashlib.sha256(b"".join(line for line in lines if not line.startswith(b"draft:"))).hexdigest()
 
 
