@@ -83,12 +83,12 @@ class Broker:
     def read(self, queues: list[str]) -> dict[str, tuple[int, int]]:
         """Ready and unacknowledged messages of each queue."""
         options = dict(self._app.conf.broker_transport_options or {})
-        if self._app.connection_for_read().transport.driver_type == "redis":
+        kind = self._app.connection_for_read().transport.driver_type
+        if kind == "redis":
             options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, **options}
         with self._lock, self._app.connection_for_read(transport_options=options, connect_timeout=TIMEOUT) as connection:
             connection.ensure_connection(max_retries=1, timeout=TIMEOUT)
             ready = {queue: self._ready(connection, queue) for queue in queues}
-            kind = connection.transport.driver_type
             if kind == "redis":
                 held = self._held_in_redis(connection)
             elif kind == "amqp" and self._management:

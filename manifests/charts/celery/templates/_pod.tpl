@@ -77,6 +77,20 @@ envFrom:
 {{- end }}
 {{- end }}
 
+{{/* Probes of what answers HTTP at the port `http`: a path that asks nobody else. */}}
+{{- define "celery.httpProbes" -}}
+startupProbe:
+  httpGet: {path: {{ . }}, port: http}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: {{ . }}, port: http}
+  timeoutSeconds: 5
+readinessProbe:
+  httpGet: {path: {{ . }}, port: http}
+  timeoutSeconds: 5
+{{- end }}
+
 {{/* Rolls pods when their settings change. */}}
 {{- define "celery.checksums" -}}
 checksum/settings: {{ toJson .Values.settings | sha256sum }}
