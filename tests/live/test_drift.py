@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,12 @@ from celerylab.errors import EngineError
 from celerylab.providers.converge import ConvergeProvider
 from celerylab.providers.engine import engine
 from tests.live.conftest import LiveStack
+
+
+def resource(stack: LiveStack, kind: str) -> dict[str, Any]:
+    """The first resource of a kind in the stack's state."""
+    state = json.loads(stack.pulumi("stack", "export", "--show-secrets").stdout)
+    return next(found for found in state["deployment"]["resources"] if found["type"].endswith(f":{kind}"))
 
 
 def test_a_host_removed_by_hand_is_made_and_converged_again(stack: LiveStack) -> None:
@@ -26,9 +33,7 @@ def test_a_host_removed_by_hand_is_made_and_converged_again(stack: LiveStack) ->
 
 def test_a_host_that_does_not_boot_says_why_and_makes_room_for_another(stack: LiveStack) -> None:
     stack.up()
-    state = json.loads(stack.pulumi("stack", "export", "--show-secrets").stdout)
-    converge = next(resource for resource in state["deployment"]["resources"] if resource["type"].endswith(":Converge"))
-    props = {**converge["outputs"], "secrets": {}}
+    props = {**resource(stack, "Converge")["outputs"], "secrets": {}}
     container = stack.container()
     name, image = container.name, container.image.id
     container.remove(force=True, v=True)
@@ -132,8 +137,7 @@ def test_limits_change_in_place(stack: LiveStack, root: Path, tmp_path: Path) ->
     from celerylab.providers.host import HostProvider
 
     stack.up()
-    state = json.loads(stack.pulumi("stack", "export", "--show-secrets").stdout)
-    host = next(resource for resource in state["deployment"]["resources"] if resource["type"].endswith(":Host"))
+    host = resource(stack, "Host")
     old = host["outputs"]
     new = {**old, "memory": 384 * 2**20, "cpus": 0.5}
     provider = HostProvider()
