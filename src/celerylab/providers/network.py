@@ -1,6 +1,8 @@
 """A Docker `internal` network with a subnet from our own pool: nothing on it reaches the machine's uplink."""
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from docker.errors import APIError, NotFound
@@ -77,18 +79,31 @@ def _is_taken(error: APIError) -> bool:
     return any(words in (error.explanation or "").lower() for words in ("overlap", "already in use", "conflicts with", "address already"))
 
 
-def _remove(name: str) -> None:
-    """Removes a network: containers of its own instance go with it, anybody else's are only taken off."""
-    try:
-        network = engine().networks.get(name)
-    except NotFound:
-        return
-    network.reload()
+def _remove(name: str, seconds: float = 30) -> None:
+    """Removes a network: containers of its own instance go with it, anybody else's are only taken off.
+
+    The removal of another network may be taking the same containers away meanwhile; Docker keeps their endpoints for a moment longer.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            network = engine().networks.get(name)
+            _empty(network)
+            network.remove()
+        except NotFound:
+            return
+        except APIError as error:
+            if "active endpoints" not in (error.explanation or "") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _empty(network: Any) -> None:
     owner = network.attrs["Labels"].get(label("instance"))
     for attached in network.attrs.get("Containers", {}).values():
         container = find_container(attached["Name"])
         if container is not None and owner and container.labels.get(label("instance")) == owner:
             remove_container(container.name)
         else:
-            network.disconnect(attached["Name"], force=True)
-    network.remove()
+            with suppress(NotFound):
+                network.disconnect(attached["Name"], force=True)

@@ -105,9 +105,8 @@ def main():
             pid, Metrics.values = 0, {}  # nothing seen is no zero
             continue
         strange = strange + 1 if seen.processes != processes else 0  # an order takes a moment
-        if (
-            seen.pid != pid or strange >= STRANGE_LOOKS
-        ):  # a worker that has just started, or an order that it carried out after we gave it up
+        # A worker that has just started, or one that carried out an order after we gave it up.
+        if seen.pid != pid or strange >= STRANGE_LOOKS:
             pid, processes, strange = seen.pid, seen.processes, 0
         wanted = processes
         if SIGNAL in signals:
