@@ -7,7 +7,7 @@ from docker.errors import APIError
 
 from celerylab.errors import EngineError
 
-BOOT_SECONDS = 60
+BOOT_SECONDS = 120
 # One command that waits on the host: each `docker exec` costs more than what it asks here. Before systemd listens, systemctl says `offline` at once.
 BOOTED = [
     "timeout",
