@@ -55,6 +55,7 @@ def test_ctrl_c_leaves_no_environment_and_no_half_written_proof(root: Path, chec
     finally:
         process.kill()
     assert process.returncode == 130, out + err
+    assert "ending: stacks that are up are taken down first" in err
     assert "interrupted" in err
     assert proving(before) == []
     assert (folder / PROOF).read_bytes() == recorded
