@@ -72,11 +72,11 @@ def logs(
     module: Module,
     host: Host = None,
     stack: StackName = None,
-    unit: Annotated[str, typer.Option("--unit", "-u", help="systemd unit; may hold *.")] = "celery@*",
+    unit: Annotated[str, typer.Option("--unit", "-u", help="systemd unit; may hold *.")] = "celery*",
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come.")] = False,
 ) -> None:
-    """Shows the journal of a unit: the workers' by default.
+    """Shows the journal of a unit: of workers, beat and all else of Celery by default.
 
     Example: celerylab logs 02 node-1 -u redis-server -f
     """
