@@ -29,7 +29,7 @@ def seen(what):
 def ask(method, path, body):
     """Print how the schedule API answers."""
     headers = {"Authorization": f"Bearer {os.environ['LAB_API_TOKEN']}"}
-    request = urllib.request.Request(f"http://127.0.0.1:8000{path}", body and body.encode(), headers, method=method)
+    request = urllib.request.Request(f"http://127.0.0.1:8000{path}", body.encode() or None, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             status, text = answer.status, answer.read().decode()
