@@ -11,7 +11,8 @@ from celerylab.verify.plugin import objective
 TASK = "reminders.remind"
 EVERY_SECONDS = 2
 RUNS_SECONDS = 20
-GOES_ON = 2  # runs of till-check, each of them longer than the entry's interval
+GOES_ON = 2  # runs of till-check
+SENT_SECONDS = 2  # after which a task that was sent has run
 LOOK_API = "celerylab logs 15 api-1 -n 40"
 # Wrong fields, too few, no numbers, and what Celery's parser has an exception of its own for.
 NOT_CRONTABS = ("61 * * * *", "* * * *", "every monday at noon please", "1,,2 * * * *")
@@ -46,17 +47,17 @@ def test_entries_come_and_go_without_a_restart(beats: Beats, api: ScheduleApi) -
             )
         since = time.time()
         beats.control_runs(GOES_ON, since)
-        expect(
-            beats.runs(key, since),
-            observed="after bad crontabs, the entry that was added before does not run any more",
+        wait_for(
+            lambda: beats.runs(key, since),
+            RUNS_SECONDS,
             expected="that all other entries go on",
+            observed="after bad crontabs, the entry that was added before does not run any more",
             look=LOOK_API,
         )
         status, answer = api.ask("DELETE", f"/entries/{name}")
         expect(200 <= status < 300, observed=f"DELETE /entries/{name} was answered {status} {answer}"[:300], expected="204", look=LOOK_API)
-        since = time.time()
-        settled = beats.control_runs(1, since)[-1]["time"]  # what was sent before the deletion has run
-        beats.control_runs(GOES_ON + 1, since)
+        settled = time.time() + SENT_SECONDS
+        beats.control_runs(GOES_ON + 1, settled)
         after = len(beats.runs(key, settled))
         expect(
             after == 0,
