@@ -5,7 +5,7 @@ from typing import Any
 
 from periodic import BEAT_UNIT, CONTROL, CONTROL_SECONDS, LOOK_BEAT, Beats, sender
 
-from celerylab.verify.expect import expect, lasting, wait_for
+from celerylab.verify.expect import expect, lasting, poll, wait_for
 from celerylab.verify.faults import unit_stopped, units_killed
 from celerylab.verify.plugin import objective
 from celerylab.verify.worker import WorkerClient
@@ -14,7 +14,8 @@ WINDOW_SECONDS, DUE = 18, 6
 CAUGHT_UP_SECONDS = 2 * CONTROL_SECONDS  # after the first run: what waited for workers that were starting has run then
 LOCK_SECONDS = 10
 TAKEN_OVER_SECONDS = LOCK_SECONDS + 2 * CONTROL_SECONDS
-SYNCED_SECONDS = 30
+SYNCS = 4  # complete runs without an overlap: of two, both may have been on one host by chance, where a lock of that host is enough
+SYNCED_SECONDS = 40
 LOOK_STOCK = "celerylab hint 15.6"
 
 
@@ -76,17 +77,20 @@ def test_a_task_that_takes_longer_than_its_interval_never_overlaps(beats: Beats,
     since = time.time()
     found: list[tuple[float, float]] = []
 
-    def two_or_overlap() -> bool:
-        found[:] = _intervals(beats, since)
-        return len([end for _, end in found if end != float("inf")]) >= 2 or _overlaps(found) > 0
+    def complete() -> int:
+        return sum(end != float("inf") for _, end in found)
 
-    wait_for(
-        two_or_overlap,
-        SYNCED_SECONDS,
-        expected="two complete runs of stock-sync, which is due every 2 s and takes 4 s",
-        observed=lambda: f"{len([end for _, end in found if end != float('inf')])} complete runs",
+    def enough_or_overlap() -> bool:
+        found[:] = _intervals(beats, since)
+        return complete() >= SYNCS or _overlaps(found) > 0
+
+    poll(enough_or_overlap, SYNCED_SECONDS)
+    expect(
+        complete() >= SYNCS or _overlaps(found) > 0,
+        observed=f"{complete()} complete runs in {SYNCED_SECONDS} s",
+        expected=f"{SYNCS} complete runs of stock-sync, which is due every 2 s and takes 4 s",
         look=LOOK_STOCK,
-        completed=len(found),
+        completed=complete(),
     )
     expect(
         _overlaps(found) == 0,
