@@ -38,7 +38,7 @@ def output_of(module: Path, steps: Sequence[Run | Write]) -> str:
     path.write_text("".join(scripts), encoding="utf-8")
     environment = {"CELERYLAB_PROJECT": str(checkout), "PULUMI_SKIP_CONFIRMATIONS": "true"}
     try:
-        result = run(["bash", str(path)], checkout, check=False, seconds=1200, env=environment)
+        result = run(["bash", str(path)], checkout, check=False, seconds=2400, env=environment)
         assert result.returncode == 0, f"{result.stdout[-4000:]}\n{result.stderr[-3000:]}"
     finally:
         run(["celerylab", "down", number, "--force", "--stack", STACK], checkout, check=False, env=environment)
