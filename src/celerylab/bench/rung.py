@@ -101,7 +101,8 @@ class RungBench:
         self.add.values.append(working)
         self.add_watched.values.append(working + timed(partial(_all_watched, stack, 4)))
         target.configure({"workers": "3"})
-        self.less.values.append(timed(lambda: (_scaled(target, stack, 3), _all_watched(stack, 3))))
+        less = timed(partial(_scaled, target, stack, 3))
+        self.less.values.append(less + timed(partial(_all_watched, stack, 3)))
         self.rate.values.append(_load(stack.broker_url(), stack.broker_url(kind="result_url")))
 
     def _bare(self, folder: Path, lab: Path, images: dict[str, str]) -> None:

@@ -97,32 +97,17 @@ def run_ansible(folder: Path, arguments: list[str], cancelled: Callable[[], bool
     Raises CancelledError soon after `cancelled` says so, TimeoutError after `seconds`; what runs then is ended.
     """
     start_ansible()
-    deadline, process = time.monotonic() + seconds, 0
+    process = 0
     with _servers[0].connect() as connection:
-        connection.settimeout(ASK_SECONDS)
-        received = b""
         try:
             connection.sendall(f"{json.dumps({'folder': str(folder), 'arguments': arguments})}\n".encode())
-            while True:
-                if cancelled():
-                    raise CancelledError
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                try:
-                    part = connection.recv(65536)
-                except TimeoutError:
+            for event in _events(connection, cancelled, time.monotonic() + seconds):
+                if "process" in event:
+                    process = event["process"]
                     continue
-                if not part:
-                    raise BrokenPipeError
-                *lines, received = (received + part).split(b"\n")
-                for event in map(json.loads, lines):
-                    if "process" in event:
-                        process = event["process"]
-                        continue
-                    yield event
-                    if "exit" in event:
-                        process = 0
-                        return
+                if "exit" in event:
+                    process = 0
+                yield event
         except (BrokenPipeError, ConnectionResetError):
             raise ConvergeError(f"the process that runs Ansible has ended: {tail(_servers[0].folder)}") from None
         finally:
@@ -130,6 +115,23 @@ def run_ansible(folder: Path, arguments: list[str], cancelled: Callable[[], bool
                 with suppress(ProcessLookupError):
                     os.killpg(process, signal.SIGKILL)
                 end_processes_in(folder)
+
+
+def _events(connection: socket.socket, cancelled: Callable[[], bool], deadline: float) -> Iterator[dict[str, Any]]:
+    connection.settimeout(ASK_SECONDS)
+    received, event = b"", {}
+    while "exit" not in event:
+        if cancelled():
+            raise CancelledError
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        with suppress(TimeoutError):
+            part = connection.recv(65536)
+            if not part:
+                raise BrokenPipeError
+            *lines, received = (received + part).split(b"\n")
+            for event in map(json.loads, lines):
+                yield event
 
 
 def private_folder() -> Path:
