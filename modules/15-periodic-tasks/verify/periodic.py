@@ -44,6 +44,12 @@ print(json.dumps({"due_in": entry.schedule.is_due(entry._default_now()).next}))
 _LAST_RUN = """
 print(json.dumps(stored_entry(app, scheduler, request["name"]).last_run_at.timestamp()))
 """
+_SEND = """
+entry = stored_entry(app, scheduler, request["name"])
+for _ in range(request["times"]):
+    app.send_task(entry.task, entry.args, entry.kwargs, **entry.options)
+print(json.dumps(None))
+"""
 _FREE_LOCK = """
 from redbeat.schedulers import ensure_conf, get_redis
 print(json.dumps(get_redis(app).delete(ensure_conf(app).lock_key)))
@@ -146,6 +152,10 @@ class Beats:
         due_in = self.ask(_BACKDATE, {"name": name, "hours": hours})["due_in"]
         if due_in < 4 * PROBE_SECONDS:
             raise NotObservedError(f"{name} is due in {due_in:.0f} s by itself, so nothing could be counted; verify again after that")
+
+    def send_at_once(self, name: str, times: int) -> None:
+        """Sends the entry called `name` so many times, with the options that beat sends it with."""
+        self.ask(_SEND, {"name": name, "times": times})
 
     def last_run(self, name: str) -> float:
         """When the entry ran last, in seconds since 1970."""
