@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -57,24 +56,20 @@ def end_orphaned_plugins() -> int:
     return ended
 
 
-def processes_in(folder: Path) -> list[int]:
-    """This user's processes whose working directory is `folder` or below."""
-    found = []
-    for process in _PROC.glob("[0-9]*") if _PROC.is_dir() else []:
-        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            if process.stat().st_uid == os.getuid() and (process / "cwd").readlink().is_relative_to(folder):
-                found.append(int(process.name))
-    return found
-
-
-def end_processes_in(folder: Path) -> None:
-    """Ends this user's processes whose working directory is `folder` or below.
+def end_processes_naming(folder: Path) -> int:
+    """Ends this user's processes whose command line names `folder`; returns how many.
 
     For a run of Ansible that was cut short: mitogen's part of it has a session of its own, sometimes outlives the rest, and holds secrets.
     """
-    for process in processes_in(folder):
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+    ended = 0
+    for process in _PROC.glob("[0-9]*") if _PROC.is_dir() else []:
+        try:
+            if process.stat().st_uid == os.getuid() and f"{folder}/".encode() in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+                ended += 1
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return ended
 
 
 def _status(process: int) -> dict[str, str]:

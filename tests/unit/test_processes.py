@@ -5,22 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from celerylab.processes import end_processes_in, processes_in
+from celerylab.processes import end_processes_naming
 
 SLEEP = "import time; time.sleep(60)"
 
 
-def test_processes_in_the_folder_are_ended_and_no_others(tmp_path: Path) -> None:
+def test_processes_that_name_the_folder_are_ended_and_no_others(tmp_path: Path) -> None:
     left, other = tmp_path / "run-1", tmp_path / "run-10"
-    processes = []
-    for folder in (left / "below", other):
-        folder.mkdir(parents=True)
-        processes.append(subprocess.Popen([sys.executable, "-c", SLEEP], cwd=folder, start_new_session=True))
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SLEEP, f"{folder}/inventory.yml"], start_new_session=True) for folder in (left, other)
+    ]
     try:
-        assert processes_in(left) == [processes[0].pid]
-        end_processes_in(left)
+        assert end_processes_naming(left) == 1
         assert processes[0].wait(timeout=10) == -9
         assert processes[1].poll() is None
+        assert end_processes_naming(left) == 0
     finally:
         for process in processes:
             process.kill()

@@ -6,7 +6,7 @@ import typer
 
 from celerylab.cli.arguments import Json, Module, StackName, stack_of
 from celerylab.cli.console import err, out, print_json, step
-from celerylab.converge.ansible_client import sweep
+from celerylab.converge.play import sweep
 from celerylab.errors import BusyError, InputError, LeftBehindError
 from celerylab.images.bake import bake, missing
 from celerylab.images.recipe import recipes

@@ -1,1 +1,1 @@
-"""Runs Ansible roles on one host, in a fork of a process that has Ansible imported."""
+"""Runs Ansible roles on one host through ansible-runner."""

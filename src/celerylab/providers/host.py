@@ -8,7 +8,6 @@ from docker.errors import ImageNotFound
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
-from celerylab.converge.ansible_client import start_ansible
 from celerylab.errors import EngineError
 from celerylab.providers.boot import wait_for_boot
 from celerylab.providers.engine import engine, engine_errors, find_container, remove_container
@@ -26,7 +25,6 @@ class HostProvider(ResourceProvider):
     def create(self, props: Mapping[str, Any]) -> CreateResult:
         """Starts the host. It boots while Ansible starts, which then waits (boot.py). A container of that name left by an interrupted
         run is removed first."""
-        start_ansible()  # it is imported while the host starts
         name = props["name"]
         with engine_errors(f"creating host {name}"):
             remove_container(name)

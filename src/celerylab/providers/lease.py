@@ -7,7 +7,6 @@ from typing import Any
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from celerylab.converge.ansible_client import start_ansible
 from celerylab.errors import LeftBehindError
 from celerylab.providers.engine import engine, left_behind, say
 
@@ -18,7 +17,6 @@ class LeaseProvider(ResourceProvider):
     def create(self, props: Mapping[str, Any]) -> CreateResult:
         """Starts the lease now. Asks Docker first, so that a stack never begins on a machine without an engine."""
         engine()
-        start_ansible()  # a new stack has hosts; Ansible is imported while they are made
         started = datetime.now(UTC)
         return CreateResult(props["instance"], {**props, "started": _text(started), "expires": _expiry(started, props["hours"])})
 
