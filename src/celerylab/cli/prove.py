@@ -159,7 +159,7 @@ def _run(work: list[Work], jobs: int, deadline: float | None, kept: Mapping[Path
             found = [future.result() for future in futures]
         except BaseException:
             interrupted.set()
-            err.print("ending: stacks that are up are taken down first, which takes a minute; what is proved is kept", style="yellow")
+            err.print("ending: stacks that are up are taken down first, which takes a minute", style="yellow")
             pool.shutdown(wait=True, cancel_futures=True)  # what runs takes its stack down first
             raise
     return [outcome for outcome in found if outcome is not None]

@@ -90,6 +90,7 @@ def _remove(name: str, seconds: float = 30) -> None:
             network = engine().networks.get(name)
             _empty(network)
             network.remove()
+            return
         except NotFound:
             return
         except APIError as error:
