@@ -107,6 +107,11 @@ def test_each_tier_is_a_host_of_its_own_and_results_are_not_where_the_broker_is(
     assert kept["broker-1"].strip() == ""
 
 
+@pytest.mark.parametrize(("host", "said"), [("worker-1", "celery@default.service"), ("beat-1", "celery-beat.service")])
+def test_logs_shows_what_of_celery_a_host_runs(rung: LiveStack, host: str, said: str) -> None:
+    assert said in rung.celerylab("logs", host).stdout
+
+
 def test_one_worker_more_touches_no_other_host_but_prometheus_list(rung: LiveStack, stack: Stack, worker: WorkerClient) -> None:
     before = started(rung)
     rung.up(workers="3")
