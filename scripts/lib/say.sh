@@ -12,23 +12,19 @@ step() {
     shift
     step_log=$(mktemp)
     step_began=$(date +%s)
-    if [ -t 2 ]; then
-        "$@" >"$step_log" 2>&1 &
-        step_process=$!
-        trap 'kill "$step_process" 2>/dev/null; exit 130' INT
-        while kill -0 "$step_process" 2>/dev/null; do
-            printf '\r\033[K%s  %s s  %s' "$step_title" "$(($(date +%s) - step_began))" "$(tail -n 1 "$step_log" | cut -c 1-60)" >&2
-            sleep 1
-        done
-        trap - INT
-        step_status=0
-        wait "$step_process" || step_status=$?
-        printf '\r\033[K' >&2
-    else
-        say "$step_title ..."
-        step_status=0
-        "$@" >"$step_log" 2>&1 || step_status=$?
-    fi
+    [ -t 2 ] || say "$step_title ..."
+    # In the background also where nobody looks: only there `set -e` ends a function of several commands at the first that fails.
+    "$@" >"$step_log" 2>&1 &
+    step_process=$!
+    trap 'kill "$step_process" 2>/dev/null; exit 130' INT
+    while [ -t 2 ] && kill -0 "$step_process" 2>/dev/null; do
+        printf '\r\033[K%s  %s s  %s' "$step_title" "$(($(date +%s) - step_began))" "$(tail -n 1 "$step_log" | cut -c 1-60)" >&2
+        sleep 1
+    done
+    step_status=0
+    wait "$step_process" || step_status=$?
+    trap - INT
+    [ ! -t 2 ] || printf '\r\033[K' >&2
     if [ "$step_status" -ne 0 ]; then
         tail -n 20 "$step_log" >&2
         rm -f "$step_log"

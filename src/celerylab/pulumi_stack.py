@@ -1,4 +1,4 @@
-"""One Pulumi stack of a module, driven through the `pulumi` command that learners use themselves: same backend, same state, same display."""
+"""One Pulumi stack of a module or the cluster, driven through the `pulumi` command that learners use: same backend, state and display."""
 
 import json
 import os
@@ -15,14 +15,29 @@ from celerylab.shell_environment import shell_environment
 from celerylab.topology.names import DRAIN_VARIABLE, Instance, project_name
 
 DEFAULT_STACK = "me"
+CLUSTER = "cluster"  # folder under stacks/
 
 
 @dataclass(frozen=True)
 class PulumiStack:
-    """The stack `name` of the module in `folder`."""
+    """The stack `name` of the Pulumi project in `folder`: a module, or stacks/cluster."""
 
     folder: Path
     name: str
+
+    @property
+    def project(self) -> str:
+        """What the project's Pulumi.yaml must be called: `02` for a module, `cluster` for the cluster."""
+        return CLUSTER if self.folder.name == CLUSTER else self.folder.name[:2]
+
+    @property
+    def title(self) -> str:
+        """The project in a sentence."""
+        return "the cluster" if self.project == CLUSTER else f"module {self.project}"
+
+    def command(self, verb: str) -> str:
+        """The command of ours that does `verb` to it."""
+        return f"celerylab cluster {verb}" if self.project == CLUSTER else f"celerylab {verb} {self.project}"
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -32,7 +47,7 @@ class PulumiStack:
     @property
     def instance(self) -> Instance:
         """Whose objects are this stack's."""
-        return Instance(self.environment.get("PULUMI_BACKEND_URL", ""), project_name(self.folder.name[:2]), self.name)
+        return Instance(self.environment.get("PULUMI_BACKEND_URL", ""), project_name(self.project), self.name)
 
     def exists(self) -> bool:
         """Whether the backend knows the stack. Asks for this one alone: a list of all reads what others are just writing."""
@@ -59,8 +74,7 @@ class PulumiStack:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, and under `secrets` the values of its secrets by name. Raises InputError where nothing is deployed."""
-        state = json.loads(self._capture("stack", "export", "--show-secrets", "--stack", self.name))
-        resources = (state.get("deployment") or {}).get("resources") or []
+        resources = self._resources()
         outputs: dict[str, Any] = {}
         secrets: dict[str, str] = {}
         for resource in resources:
@@ -70,10 +84,20 @@ class PulumiStack:
             elif resource["type"].endswith("/celerylab:Secret") and not resource.get("delete"):
                 secrets[found["name"]] = json.loads(found["value"]["plaintext"])
         if "instance" not in outputs:
-            raise InputError(
-                f"stack {self.name} of module {self.folder.name[:2]} is not up; `celerylab up {self.folder.name[:2]}` deploys it"
-            )
+            raise InputError(f"stack {self.name} of {self.title} is not up; `{self.command('up')}` deploys it")
         return {**outputs, "secrets": secrets}
+
+    def secret_output(self, kind: str, name: str) -> str:
+        """The secret output `name` of the stack's one resource of `kind`, such as `ClusterAccess`. Raises InputError where it has none."""
+        for resource in self._resources():
+            if resource["type"].endswith(f"/celerylab:{kind}") and not resource.get("delete"):
+                value = resource["outputs"][name]
+                return str(json.loads(value["plaintext"]))
+        raise InputError(f"stack {self.name} of {self.title} is not up; `{self.command('up')}` deploys it")
+
+    def _resources(self) -> list[dict[str, Any]]:
+        state = json.loads(self._capture("stack", "export", "--show-secrets", "--stack", self.name))
+        return (state.get("deployment") or {}).get("resources") or []
 
     def locks(self) -> list[dict[str, Any]]:
         """Locks on the stack, each with `pid`, `username` and `timestamp`; empty for backends that keep no files."""
@@ -87,9 +111,8 @@ class PulumiStack:
     def refuse_if_locked(self) -> None:
         """Raises BusyError where another run holds the stack."""
         for lock in self.locks():
-            number = self.folder.name[:2]
             raise BusyError(
-                f"stack {self.name} is locked by another run (process {lock['pid']}); wait for it, or `celerylab unlock {number}` if it is gone"
+                f"stack {self.name} is locked by another run (process {lock['pid']}); wait for it, or `{self.command('unlock')}` if it is gone"
             )
 
     def destroy(self, quiet: bool = False) -> None:
@@ -131,9 +154,7 @@ class PulumiStack:
             return result.stdout
         said = _error_of(result.stderr or result.stdout)
         if "no stack named" in said:
-            raise InputError(
-                f"module {self.folder.name[:2]} has no stack {self.name}; `celerylab up {self.folder.name[:2]} --stack {self.name}` makes it"
-            )
+            raise InputError(f"{self.title} has no stack {self.name}; `{self.command('up')} --stack {self.name}` makes it")
         raise EngineError(f"pulumi {' '.join(arguments[:2])}: {said}")
 
     def _pulumi(self) -> str:

@@ -5,6 +5,9 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 _ETH_P_ALL = 3
 _ETH_P_IP = 0x0800
@@ -46,3 +49,12 @@ class Watch:
             if len(frame) < 34 or struct.unpack("!H", frame[12:14])[0] != _ETH_P_IP:
                 continue
             self.packets.append(Packet(socket.inet_ntoa(frame[26:30]), socket.inet_ntoa(frame[30:34]), frame[34:]))
+
+
+def uplink() -> str:
+    """The interface that the machine's default route leads through. Skips the test where there is none."""
+    for line in Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]:
+        interface, destination, *_ = line.split()
+        if destination == "00000000":
+            return interface
+    pytest.skip("this machine has no default route, so nothing could leave it")

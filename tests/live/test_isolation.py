@@ -11,13 +11,11 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from celerylab.providers.engine import engine
 from celerylab.providers.network import NetworkProvider
 from celerylab.topology.names import Instance
 from tests.live.conftest import LiveStack, run
-from tests.live.packets import Watch
+from tests.live.packets import Watch, uplink
 
 OUTSIDE = "198.51.100.7"  # TEST-NET-2 (RFC 5737): nobody's
 
@@ -62,7 +60,6 @@ def test_nothing_leaves_the_lab_for_the_uplink(shared: LiveStack, stack: LiveSta
     """Packets to nobody's address and look-ups of nobody's name are sent from a host; they show on the lab's bridge, never on the uplink."""
     name = f"x{uuid.uuid4().hex}.example"
     bridge = f"br-{engine().networks.get(f'celerylab-{shared.instance}-lab').id[:12]}"
-    uplink = _uplink()
     send = (
         "import socket\n"
         f"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'{name}', ('{OUTSIDE}', 9))\n"
@@ -74,7 +71,7 @@ def test_nothing_leaves_the_lab_for_the_uplink(shared: LiveStack, stack: LiveSta
     gateway = shared.container().exec_run(
         ["sh", "-c", "ip route add default via $(ip -4 -o addr show eth0 | awk '{print $4}' | sed 's/[.][0-9]*[/].*/.1/')"]
     )
-    with Watch(uplink) as outside, Watch(bridge) as inside:
+    with Watch(uplink()) as outside, Watch(bridge) as inside:
         stack.up()  # also while an environment comes up
         shared.on_host("python3", "-c", send)
         with shared_fault(shared):
@@ -158,11 +155,3 @@ def test_no_secret_is_in_state_logs_or_process_lists(stack: LiveStack, tmp_path:
 
 def _text_under(folder: Path) -> str:
     return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*") if path.is_file())
-
-
-def _uplink() -> str:
-    for line in Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]:
-        interface, destination, *_ = line.split()
-        if destination == "00000000":
-            return interface
-    pytest.skip("this machine has no default route, so nothing could leave it")

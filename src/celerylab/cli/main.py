@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from celerylab.cli import course, dashboard, grade, images, machine, observe, prove, quiz, reap, stack, status, watch
+from celerylab.cli import cluster, course, dashboard, grade, images, machine, observe, prove, quiz, reap, stack, status, watch
 from celerylab.cli.console import err
 from celerylab.errors import CelerylabError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 for commands in (course, quiz, stack, status, reap, observe, dashboard, watch, prove, grade, machine):
     commands.register(app)
 app.add_typer(images.app, name="images")
+app.add_typer(cluster.app, name="cluster")
 
 
 def main() -> None:

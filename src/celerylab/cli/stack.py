@@ -46,7 +46,7 @@ def up(
     engine()
     target.refuse_if_locked()
     # Checked before the stack exists, so that a typo leaves nothing behind.
-    configured = _configured(target)
+    configured = configured_of(target)
     plan = make_plan(project_root(), module, {**(configured or {}), **wanted})
     if plan.lab.source == "starter" and lab is None:
         err.print(f"there is no lab/ yet: deploying starter/ (`celerylab start {plan.module.id}` makes a lab/ of your own)", style="yellow")
@@ -72,7 +72,11 @@ def down(
     json_: Json = False,
 ) -> None:
     """Destroys the environment and shows the receipt: what Docker still has of it, which must be nothing."""
-    target = stack_of(module, stack)
+    take_down(stack_of(module, stack), force, remove, json_)
+
+
+def take_down(target: PulumiStack, force: bool, remove: bool, json_: bool) -> None:
+    """What `down` does to a stack. Raises LeftBehindError where Docker still has something of it."""
     engine()
     if force:
         remove_instance(target.instance.id)
@@ -85,16 +89,20 @@ def down(
             target.run("stack", "rm", "--yes", quiet=True)
     rest = left_behind(target.instance.id)
     if json_:
-        print_json({"module": target.folder.name[:2], "stack": target.name, "instance": target.instance.id, "left_behind": rest})
+        print_json({"module": target.project, "stack": target.name, "instance": target.instance.id, "left_behind": rest})
     else:
-        out.print(f"module {target.folder.name[:2]}: stack {target.name} is down; left behind: {len(rest)}")
+        out.print(f"{target.title}: stack {target.name} is down; left behind: {len(rest)}")
     if rest:
-        raise LeftBehindError(f"left behind: {', '.join(rest)}; `celerylab down {module} --force` removes by label")
+        raise LeftBehindError(f"left behind: {', '.join(rest)}; `{target.command('down')} --force` removes by label")
 
 
 def unlock(module: Module, stack: StackName = None) -> None:
     """Clears up after a run that was killed: its lock, its processes, and what the state does not know. Refuses while that run is alive."""
-    target = stack_of(module, stack)
+    clear_up(stack_of(module, stack))
+
+
+def clear_up(target: PulumiStack) -> None:
+    """What `unlock` does to a stack. Raises BusyError while the run that holds it is alive."""
     for lock in target.locks():
         if alive(int(lock["pid"])):
             raise BusyError(f"stack {target.name} is in use by process {lock['pid']} since {lock['timestamp']}; wait for it or end it")
@@ -103,12 +111,10 @@ def unlock(module: Module, stack: StackName = None) -> None:
     sweep()
     # What was being created when the run died is in doubt: compare with Docker, and create it again at the next `up`.
     target.run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", quiet=True)
-    out.print(
-        f"stack {target.name} of module {target.folder.name[:2]} is unlocked ({ended} processes ended); `celerylab up {module}` goes on"
-    )
+    out.print(f"stack {target.name} of {target.title} is unlocked ({ended} processes ended); `{target.command('up')}` goes on")
 
 
-def _configured(target: PulumiStack) -> dict[str, str] | None:
+def configured_of(target: PulumiStack) -> dict[str, str] | None:
     """What is set for the stack; None where there is none yet."""
     try:
         configured = target.configuration()

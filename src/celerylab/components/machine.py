@@ -12,15 +12,15 @@ from celerylab.providers.converge import Converge
 from celerylab.providers.host import Host
 from celerylab.providers.network import Network
 from celerylab.topology.addresses import host_address
-from celerylab.topology.names import Instance
-from celerylab.topology.plan import HostPlan, Plan
+from celerylab.topology.hosts import HostPlan, HostsPlan
+from celerylab.topology.names import Instance, label
 
 
 @dataclass(frozen=True)
 class MachineArgs:
     """What a machine needs to know."""
 
-    plan: Plan
+    plan: HostsPlan
     """The stack's plan."""
     host: HostPlan
     """Which of its hosts this is."""
@@ -32,11 +32,15 @@ class MachineArgs:
     """Ansible variables of the whole stack, without their `celerylab_` prefix."""
     secrets: Input[dict[str, Any]]
     """Values of the stack's secrets by name."""
+    belongs_to: Host | None = None
+    """A host without which this one is of no use: where that is made anew, so is this."""
 
 
 class Machine(ComponentResource):
     """A host that boots and is converged. `image_id` is the image it runs."""
 
+    host: Host
+    converge: Converge
     image_id: Output[str]
     container: str
 
@@ -59,7 +63,7 @@ class Machine(ComponentResource):
             memory=host.size.memory,
             capabilities=host.capabilities,
             networks=Output.all(*addresses),
-            labels=args.instance.labels("host", host.name),
+            labels={**args.instance.labels("host", host.name), **(_belonging(args.belongs_to) if args.belongs_to else {})},
             opts=children,
         )
         converge = Converge(
@@ -76,6 +80,12 @@ class Machine(ComponentResource):
             drain_seconds=int(plan.settings.values.get("drain_seconds", 0)),
             opts=ResourceOptions.merge(children, ResourceOptions(depends_on=[machine])),
         )
+        self.host = machine
+        self.converge = converge
         self.image_id = machine.image_id
         self.applied = converge.applied
         self.register_outputs({"container": self.container, "image_id": self.image_id})
+
+
+def _belonging(host: Host) -> dict[str, Input[str]]:
+    return {label("belongs-to"): host.generation}

@@ -17,8 +17,8 @@ from celerylab.images.base import ensure_base
 from celerylab.images.recipe import Recipe
 from celerylab.paths import cache_dir
 from celerylab.providers.engine import engine, engine_errors, remove_container
+from celerylab.topology.hosts import HostsPlan
 from celerylab.topology.names import label
-from celerylab.topology.plan import Plan
 
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 Say = Callable[[str], None]
@@ -29,7 +29,7 @@ def missing(recipes: list[Recipe]) -> list[Recipe]:
     return [recipe for recipe in recipes if _image(recipe.reference) is None]
 
 
-def bake(plan: Plan, recipe: Recipe, say: Say) -> str:
+def bake(plan: HostsPlan, recipe: Recipe, say: Say) -> str:
     """Makes the image of `recipe` unless it is there (its parent must be); returns its reference. `say` hears what goes on.
 
     Raises EngineError or ConvergeError; a half-baked container never stays.
@@ -60,7 +60,7 @@ def _build(recipe: Recipe, say: Say) -> None:
             say(f"{recipe.name}: {text[:100]}")
 
 
-def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
+def _bake_roles(plan: HostsPlan, recipe: Recipe, say: Say) -> None:
     client = engine()
     assert recipe.parent is not None  # recipes of roles always stand on the bare image
     name = f"celerylab-bake-{recipe.reference.rsplit(':', 1)[1]}"
@@ -98,7 +98,7 @@ def _bake_roles(plan: Plan, recipe: Recipe, say: Say) -> None:
         remove_container(name)
 
 
-def wheelhouses(plan: Plan, recipe: Recipe, interpreter: Interpreter, say: Say = lambda _: None) -> dict[str, str]:
+def wheelhouses(plan: HostsPlan, recipe: Recipe, interpreter: Interpreter, say: Say = lambda _: None) -> dict[str, str]:
     """Variables of the recipe's roles that name folders of wheels; what is not in the cache yet is downloaded."""
     variables, found = dict(recipe.variables), {}
     for role in recipe.roles:

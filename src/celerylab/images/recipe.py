@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from celerylab.digest import digest_json, digest_tree
-from celerylab.topology.plan import HostPlan, Plan
+from celerylab.topology.hosts import HostPlan, HostsPlan
 
 BASE = "debian:bookworm-slim"  # what a registry calls it; `images.base` makes the same from Debian's mirrors where none answers
 SUITE = "bookworm"
@@ -33,7 +33,7 @@ def dockerfile_recipe(root: Path, name: str) -> Recipe:
     return Recipe(name, f"celerylab/{name}:{tag}", parent, folder)
 
 
-def host_recipe(plan: Plan, host: HostPlan) -> Recipe:
+def host_recipe(plan: HostsPlan, host: HostPlan) -> Recipe:
     """The recipe of a host: the bare image and the install parts of the host's roles, in that order."""
     parent = dockerfile_recipe(plan.root, "bare")
     roles = [role.name for role in host.roles]
@@ -44,7 +44,7 @@ def host_recipe(plan: Plan, host: HostPlan) -> Recipe:
     return Recipe(f"host ({', '.join(roles)})", reference, parent, None, tuple(roles), tuple(sorted(variables.items())))
 
 
-def recipes(plan: Plan) -> list[Recipe]:
+def recipes(plan: HostsPlan) -> list[Recipe]:
     """Every image the plan's stack needs, parents before children, each once."""
     wanted = [dockerfile_recipe(plan.root, "support"), *(host_recipe(plan, host) for host in plan.hosts)]
     ordered: dict[str, Recipe] = {}

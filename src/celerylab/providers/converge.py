@@ -160,11 +160,11 @@ def _refuse_if_not_booted(name: str, new: bool) -> None:
 
 def _context(props: Mapping[str, Any]) -> dict[str, Any]:
     context = {**props["context"], "secrets": props["secrets"]}
-    requirements = Path(context["lab"], "requirements.txt")
-    needs_wheels = any(role["name"] == "celery_app" for role in props["roles"]) and requirements.is_file()
-    context["wheelhouse"] = (
-        str(wheelhouse(requirements.read_text(encoding="utf-8"), _interpreter(props["connection"]))) if needs_wheels else ""
-    )
+    if any(role["name"] == "celery_app" for role in props["roles"]):
+        requirements = Path(context["lab"], "requirements.txt")
+        context["wheelhouse"] = (
+            str(wheelhouse(requirements.read_text(encoding="utf-8"), _interpreter(props["connection"]))) if requirements.is_file() else ""
+        )
     return {f"celerylab_{key}": value for key, value in context.items()}
 
 

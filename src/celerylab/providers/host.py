@@ -15,6 +15,9 @@ from celerylab.providers.engine import engine, engine_errors, find_container, re
 _REPLACING = ("name", "hostname", "image", "capabilities", "networks", "labels")
 _LIMITS = ("cpus", "memory")
 _CPU_PERIOD = 100_000  # microseconds
+# A host that has all capabilities runs containers of its own. It needs to see and set what Docker hides, and a disk that is not a layer of layers.
+_RUNS_CONTAINERS = "ALL"
+_CONTAINERS_DISK = "/var/lib/containerd"
 _DROPPED = ["NET_RAW", "MKNOD", "AUDIT_WRITE"]  # Docker's default grants them; no role of ours needs them
 
 
@@ -91,7 +94,7 @@ class Host(Resource, module="celerylab", name="Host"):
         memory: int,
         capabilities: Sequence[str],
         networks: Input[Sequence[Mapping[str, Any]]],
-        labels: Mapping[str, str],
+        labels: Mapping[str, Input[str]],
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -113,10 +116,13 @@ def _create(props: Mapping[str, Any]) -> Any:
     lab = props["networks"][0]
     memory = int(props["memory"])
     api = client.api
+    nested = _RUNS_CONTAINERS in props["capabilities"]
     host_config = api.create_host_config(
         cap_add=list(props["capabilities"]),
-        cap_drop=_DROPPED,
-        security_opt=["apparmor=unconfined"],  # the default profile forbids systemd its mounts
+        cap_drop=["SYS_RESOURCE"] if nested else _DROPPED,  # not every machine that runs Docker has it to give
+        security_opt=["apparmor=unconfined", *(["seccomp=unconfined"] if nested else [])],  # the default profile forbids systemd its mounts
+        devices=["/dev/kmsg"] if nested else [],  # the kubelet watches the kernel's messages
+        device_cgroup_rules=["a *:* rwm"] if nested else [],
         tmpfs={"/run": "", "/tmp": "exec,mode=1777"},  # noqa: S108 (the container's own)
         mem_limit=memory,
         memswap_limit=memory,
@@ -126,6 +132,8 @@ def _create(props: Mapping[str, Any]) -> Any:
         dns=["127.0.0.1"],  # the names of the lab resolve; a look-up of the outside ends here instead of at the machine's resolver
     )
     host_config["CgroupnsMode"] = "private"
+    if nested:
+        host_config |= {"MaskedPaths": [], "ReadonlyPaths": []}  # `--security-opt systempaths=unconfined` of Docker's command line
     try:
         created = api.create_container(
             props["image"],
@@ -133,6 +141,7 @@ def _create(props: Mapping[str, Any]) -> Any:
             hostname=props["hostname"],
             labels=dict(props["labels"]),
             host_config=host_config,
+            volumes=[_CONTAINERS_DISK] if nested else [],
             networking_config=api.create_networking_config(
                 {lab["name"]: api.create_endpoint_config(ipv4_address=lab["address"], aliases=[props["hostname"]])}
             ),

@@ -1,5 +1,6 @@
 """Models of `environments/*.yaml`: a rung's hosts, networks and services, as data."""
 
+from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
@@ -74,7 +75,7 @@ class Group(Model):
         """Name of the setting that says how many hosts it has; None where the number is written."""
         return self.count.strip("{}") if isinstance(self.count, str) else None
 
-    def hosts(self, settings: dict[str, str | int]) -> int:
+    def hosts(self, settings: Mapping[str, str | int]) -> int:
         """How many hosts it has under a stack's `settings`."""
         return int(settings[self.counted_by] if self.counted_by else self.count)
 
@@ -139,8 +140,9 @@ class Environment(Model):
                 raise ValueError(f"endpoint {name} is on network {endpoint.network}, which is none of {', '.join(self.networks)}")
         if self.results and (self.results.group not in self.groups or "results" not in self.endpoints):
             raise ValueError(f"results are on group {self.results.group}, so there must be such a group and an endpoint called results")
-        if not {"lab", "observe"} <= set(self.networks):
-            raise ValueError("networks must hold lab and observe")
+        wanted = {"lab"} if self.name == "cluster" else {"lab", "observe"}  # nobody observes a cluster's own hosts beside their network
+        if not wanted <= set(self.networks):
+            raise ValueError(f"networks must hold {' and '.join(sorted(wanted))}")
         return self
 
 

@@ -60,5 +60,5 @@ def current_backend() -> str:
 
 
 def project_name(module_id: str) -> str:
-    """Pulumi project of a module, as its Pulumi.yaml must say it."""
+    """Pulumi project of a module, or of the `cluster`, as its Pulumi.yaml must say it."""
     return f"celerylab-{module_id}"

@@ -11,7 +11,8 @@ from typing import Any
 from celerylab.digest import digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, Size, load_environment
+from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, load_environment
+from celerylab.topology.hosts import HostPlan, RolePlan, capabilities, positions
 from celerylab.topology.lab import Lab, deep_merge, snapshot
 from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.pools import check_queues
@@ -25,28 +26,6 @@ _SECRET = re.compile(r"celerylab_secrets\.(\w+)")
 _LAB_FILE = re.compile(r"\{\{ *celerylab_lab *\}\}/([\w./@-]+)")
 _CONTEXT_NAME = re.compile(r"celerylab_(\w+)")
 LEDGER_PORT = 8400
-
-
-@dataclass(frozen=True)
-class RolePlan:
-    """One role on one host. `fingerprint` changes exactly when running the role again could change the host; `secrets` are names."""
-
-    name: str
-    fingerprint: str
-    variables: dict[str, Any]
-    secrets: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class HostPlan:
-    """One host. `position` counts over all hosts of the stack and decides the address."""
-
-    name: str
-    group: str
-    position: int
-    size: Size
-    roles: tuple[RolePlan, ...]
-    capabilities: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -85,15 +64,8 @@ class Plan:
 
     @cached_property
     def host_names(self) -> dict[str, int]:
-        """Position of every host by its name. Groups that a setting counts come last, each with room for all it may have: no other host moves."""
-        known = {**self.environment.settings, **self.module.settings}
-        positions: dict[str, int] = {}
-        first = 0
-        for name, group in sorted(self.groups.items(), key=lambda pair: bool(pair[1].counted_by)):
-            count = group.hosts(self.settings.values)
-            positions |= {f"{name}-{index + 1}": first + index for index in range(count)}
-            first += (known[group.counted_by].maximum or count) if group.counted_by else count
-        return positions
+        """Position of every host by its name."""
+        return positions(self.groups, {**self.environment.settings, **self.module.settings}, self.settings.values)
 
     @property
     def broker_host(self) -> str:
@@ -156,15 +128,14 @@ class Plan:
     @cached_property
     def hosts(self) -> tuple[HostPlan, ...]:
         """Every host with its roles, in the order of their addresses."""
-        granted = read_yaml(self.root / "environments" / "capabilities.yaml").data
         planned = []
         for name, position in self.host_names.items():
             group_name = name.rsplit("-", 1)[0]
             group = self.groups[group_name]
             variables = reduce(deep_merge, [self.variables, group.vars, self.lab_variables])
             roles = tuple(self._role(role, variables) for role in group.roles)
-            capabilities = sorted({capability for key in ("host", *group.roles) for capability in granted.get(key, [])})
-            planned.append(HostPlan(name, group_name, position, self.environment.sizes[group.size], roles, tuple(capabilities)))
+            size = self.environment.sizes[group.size]
+            planned.append(HostPlan(name, group_name, position, size, roles, capabilities(self.root, group.roles)))
         return tuple(planned)
 
     def _role(self, name: str, everything: dict[str, Any]) -> RolePlan:

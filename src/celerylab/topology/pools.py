@@ -1,17 +1,15 @@
 """Pools of workers, as a plan's hosts have them: is every queue that somebody watches one that somebody consumes?"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celerylab.errors import InputError
+from celerylab.topology.hosts import HostPlan
 from celerylab.topology.source import suggestion
-
-if TYPE_CHECKING:
-    from celerylab.topology.plan import HostPlan
 
 WORKERS, WATCHED = "celery_worker_instances", "celery_exporter_queues"
 
 
-def check_queues(hosts: "tuple[HostPlan, ...]", where: str) -> None:
+def check_queues(hosts: tuple[HostPlan, ...], where: str) -> None:
     """Raises InputError, beginning with `where`, for a watched queue that no pool consumes. A worker that names no queues leaves that to Celery."""
     pools = [worker or {} for variables in _variables(hosts, "celery_worker") for worker in variables.get(WORKERS, {"": {}}).values()]
     if not pools or any(not pool.get("queues") for pool in pools):
@@ -25,5 +23,5 @@ def check_queues(hosts: "tuple[HostPlan, ...]", where: str) -> None:
                 )
 
 
-def _variables(hosts: "tuple[HostPlan, ...]", role: str) -> list[dict[str, Any]]:
+def _variables(hosts: tuple[HostPlan, ...], role: str) -> list[dict[str, Any]]:
     return [planned.variables for host in hosts for planned in host.roles if planned.name == role]

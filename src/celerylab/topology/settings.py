@@ -39,17 +39,19 @@ def pulumi_configuration() -> dict[str, str]:
     return {key.split(":", 1)[1]: value for key, value in everything.items() if key.startswith(f"{NAMESPACE}:")}
 
 
-def stack_settings(module: CourseModule, configuration: Mapping[str, str], rung: Mapping[str, Setting]) -> StackSettings:
-    """`configuration` (names without namespace) as typed settings; `rung` are those of the environment, which the module may replace.
+def stack_settings(module: CourseModule | None, configuration: Mapping[str, str], rung: Mapping[str, Setting]) -> StackSettings:
+    """`configuration` (names without namespace) as typed settings; `rung` are those of the environment, which the module may replace. A cluster
+    has no module.
 
     Raises InputError that says which command mends it.
     """
-    settings = {**rung, **module.settings}
+    settings = {**rung, **(module.settings if module else {})}
+    who = f"module {module.id}" if module else "a cluster"
     known = {**PLATFORM, **settings}
     for name in configuration:
         if name not in known:
             raise InputError(
-                f"celerylab:{name}: module {module.id} has no such setting{suggestion(name, sorted(known))}; "
+                f"celerylab:{name}: {who} has no such setting{suggestion(name, sorted(known))}; "
                 f"take it away with `pulumi config rm celerylab:{name}`"
             )
     values: dict[str, str | int] = {}

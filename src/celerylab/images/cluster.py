@@ -1,0 +1,97 @@
+"""Makes the images that a local cluster's nodes bring along, as archives.
+
+Made of our own programs or pulled, they have the names that kubeadm and the manifests ask for, so that nothing else knows the difference.
+"""
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from docker.errors import APIError
+
+from celerylab.errors import EngineError
+from celerylab.images.base import ensure_base
+from celerylab.providers.engine import engine, engine_errors
+from celerylab.topology.cluster_parts import ClusterImage, programs_folder
+
+
+def save_archive(root: Path, image: ClusterImage, say: Callable[[str], None]) -> None:
+    """Makes the archive of `image` unless it is there: of our own program where scripts/toolchain built it, else of what a registry has.
+
+    Raises EngineError where neither can be had.
+    """
+    if image.archive.is_file():
+        return
+    with engine_errors(f"making the image {image.name}"):
+        program = programs_folder(root) / image.program
+        if program.is_file():
+            _build(image, program, say)
+        else:
+            _pull(image, say)
+        say(f"{image.name}: saving")
+        _save(image)
+
+
+def _pull(image: ClusterImage, say: Callable[[str], None]) -> None:
+    for reference in image.references:
+        say(f"{image.name}: pulling {reference}")
+        try:
+            engine().images.pull(*reference.rsplit(":", 1))
+        except APIError:
+            raise EngineError(
+                f"{reference} cannot be pulled; connect to its registry, or build it with `scripts/toolchain kubernetes`"
+            ) from None
+
+
+def _build(image: ClusterImage, program: Path, say: Callable[[str], None]) -> None:
+    say(f"{image.name}: making it")
+    client = engine()
+    first, *links = image.paths
+    lines = ["FROM scratch"]
+    if image.packages:
+        lines = [
+            f"FROM {ensure_base(say)}",
+            f"RUN apt-get update && apt-get install --yes --no-install-recommends {image.packages} && rm -rf /var/lib/apt/lists/*",
+        ]
+    lines += [f"COPY program {first}", f"USER {image.user}"]
+    if links:
+        lines += [f"RUN {' && '.join(f'ln -s {first} {link}' for link in links)}"]
+    lines += [f'ENTRYPOINT ["{first}"]'] if not links else []
+    context = _context("\n".join(lines), program)
+    built, _ = client.images.build(fileobj=context, custom_context=True, rm=True, forcerm=True)
+    for reference in image.references:
+        built.tag(*reference.rsplit(":", 1))
+
+
+def _context(dockerfile: str, program: Path) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("Dockerfile")
+        member.size = len(dockerfile.encode())
+        archive.addfile(member, io.BytesIO(dockerfile.encode()))
+        found = archive.gettarinfo(program, "program")
+        found.mode, found.uid, found.gid, found.mtime = 0o755, 0, 0, 0
+        with program.open("rb") as file:
+            archive.addfile(found, file)
+    buffer.seek(0)
+    return buffer
+
+
+def _save(image: ClusterImage) -> None:
+    unfinished = image.archive.with_suffix(".part")
+    # The SDK saves one name; of several, archives hold their layers once.
+    result = subprocess.run(["docker", "save", "--output", str(unfinished), *image.references], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise EngineError(f"saving the image {image.name}: {result.stderr.strip()}")
+    unfinished.rename(image.archive)
+
+
+def can_pull(image: ClusterImage) -> bool:
+    """Whether a registry gives us `image`; it is here afterwards."""
+    try:
+        _pull(image, lambda _: None)
+    except EngineError:
+        return False
+    return True

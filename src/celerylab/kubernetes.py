@@ -1,0 +1,54 @@
+"""A cluster as the Kubernetes API shows it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from celerylab.errors import EngineError
+from celerylab.topology.names import LABEL_PREFIX
+
+INSTANCE_LABEL = f"{LABEL_PREFIX}/instance"
+STACK_ANNOTATION = f"{LABEL_PREFIX}/stack"
+TIMEOUT_SECONDS = 15
+
+
+def client_of(kubeconfig: str) -> Any:
+    """A client for what `kubeconfig` (YAML) describes."""
+    return config.new_client_from_config_dict(yaml.safe_load(kubeconfig))
+
+
+def stacks_on(api: Any) -> list[str]:
+    """Every stack that has a namespace on the cluster, as `project/stack (namespace)`. Raises EngineError where the API does not answer."""
+    with _answers("the cluster does not say who is on it"):
+        found = client.CoreV1Api(api).list_namespace(label_selector=INSTANCE_LABEL, _request_timeout=TIMEOUT_SECONDS).items
+    return sorted(f"{(space.metadata.annotations or {}).get(STACK_ANNOTATION, '?')} ({space.metadata.name})" for space in found)
+
+
+def nodes_of(api: Any) -> list[dict[str, Any]]:
+    """Every node's name, address, whether it is ready, and how many pods it runs. Raises EngineError where the API does not answer."""
+    core = client.CoreV1Api(api)
+    with _answers("the cluster does not say what nodes it has"):
+        nodes = core.list_node(_request_timeout=TIMEOUT_SECONDS).items
+        pods = [pod.spec.node_name for pod in core.list_pod_for_all_namespaces(_request_timeout=TIMEOUT_SECONDS).items]
+    return [
+        {
+            "name": node.metadata.name,
+            "address": next((address.address for address in node.status.addresses if address.type == "InternalIP"), ""),
+            "ready": any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions),
+            "pods": pods.count(node.metadata.name),
+        }
+        for node in nodes
+    ]
+
+
+@contextmanager
+def _answers(complaint: str) -> Iterator[None]:
+    try:
+        yield
+    except (ApiException, HTTPError) as error:
+        raise EngineError(f"{complaint}: {getattr(error, 'reason', None) or error}") from None

@@ -1,0 +1,89 @@
+"""What a local cluster is made of: versions, programs and images, as tools/ pins them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from celerylab.digest import digest_json
+from celerylab.paths import cache_dir
+
+PAUSE_VERSION = "3.10.1"  # what role containerd asks for
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+_NOBODY = "65532:65532"  # as the official images of KEDA
+_PROXY_PACKAGES = "iptables conntrack kmod"
+
+
+@dataclass(frozen=True)
+class ClusterImage:
+    """One image. `program` is a file of the programs' folder, which is at each of `paths` in the image; `references` are its names.
+
+    Made by us, it also has the Debian `packages`, and runs as `user`.
+    """
+
+    name: str
+    references: tuple[str, ...]
+    program: str
+    paths: tuple[str, ...]
+    packages: str = ""
+    user: str = "0"
+    key: str = ""
+
+    @property
+    def archive(self) -> Path:
+        """Where the image is kept for nodes to bring along."""
+        folder = cache_dir() / "cluster-images"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{self.name}-{self.key}.tar"
+
+
+def cluster_versions(root: Path) -> dict[str, str]:
+    """Version of Kubernetes, etcd, CoreDNS, KEDA and metrics-server, as tools/ pins them."""
+    text = "".join((root / "tools" / folder / "go.mod").read_text(encoding="utf-8") for folder in ("", "etcd"))
+    modules = {
+        "kubernetes": "k8s.io/kubernetes",
+        "etcd": "go.etcd.io/etcd/server/v3",
+        "coredns": "github.com/coredns/coredns",
+        "keda": "github.com/kedacore/keda/v2",
+        "metrics_server": "sigs.k8s.io/metrics-server",
+    }
+    return {name: re.findall(rf"^\t{re.escape(module)} v([0-9.]+)", text, re.MULTILINE)[0] for name, module in modules.items()}
+
+
+def programs_folder(root: Path) -> Path:
+    """Folder of what `scripts/toolchain kubernetes` built; its folder `host` is what hosts have. It need not be there."""
+    return (root / ".tools").resolve() / "cluster"
+
+
+def cluster_images(root: Path) -> list[ClusterImage]:
+    """Every image of the cluster's own, KEDA and metrics-server."""
+    versions = cluster_versions(root)
+    registry, keda = "registry.k8s.io", "ghcr.io/kedacore/keda"
+    wanted = [
+        ClusterImage(
+            "kubernetes",
+            tuple(f"{registry}/{part}:v{versions['kubernetes']}" for part in _KUBERNETES),
+            "host/kubernetes",
+            tuple(f"/usr/local/bin/{part}" for part in _KUBERNETES),
+            _PROXY_PACKAGES,
+        ),
+        ClusterImage("etcd", (f"{registry}/etcd:{versions['etcd']}-0",), "etcd", ("/usr/local/bin/etcd",)),
+        ClusterImage("coredns", (f"{registry}/coredns/coredns:v{versions['coredns']}",), "coredns", ("/coredns",)),
+        ClusterImage("pause", (f"{registry}/pause:{PAUSE_VERSION}",), "pause", ("/pause",)),
+        ClusterImage(
+            "metrics-server",
+            (f"{registry}/metrics-server/metrics-server:v{versions['metrics_server']}",),
+            "metrics-server",
+            ("/metrics-server",),
+        ),
+        ClusterImage("keda-operator", (f"{keda}:{versions['keda']}",), "keda-operator", ("/keda",), user=_NOBODY),
+        ClusterImage("keda-adapter", (f"{keda}-metrics-apiserver:{versions['keda']}",), "keda-adapter", ("/keda-adapter",), user=_NOBODY),
+        ClusterImage(
+            "keda-webhooks",
+            (f"{keda}-admission-webhooks:{versions['keda']}",),
+            "keda-webhooks",
+            ("/keda-admission-webhooks",),
+            user=_NOBODY,
+        ),
+    ]
+    tools = (root / ".tools").resolve().name
+    return [ClusterImage(**{**vars(image), "key": digest_json([vars(image), tools])[:12]}) for image in wanted]

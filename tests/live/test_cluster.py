@@ -1,0 +1,149 @@
+"""A local Kubernetes cluster: made, used, scaled, guarded and taken away. Skipped, with the reason, where its programs are not there."""
+
+import json
+import time
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celerylab.providers.engine import engine, left_behind
+from celerylab.pulumi_stack import PulumiStack
+from celerylab.topology.addresses import pool
+from celerylab.topology.cluster import PODS
+from celerylab.topology.cluster_parts import cluster_images, cluster_versions
+from tests.live.conftest import LiveStack, run
+from tests.live.packets import Watch, uplink
+
+NODES = {"control-plane-1", "node-1", "node-2"}
+SERVICES = "10.96.0.0/16"
+
+
+class LiveCluster(LiveStack):
+    """A cluster that a test drives through `celerylab cluster`, `pulumi` and `kubectl`."""
+
+    @property
+    def kubeconfig(self) -> str:
+        return self.cluster("kubeconfig").strip()
+
+    def cluster(self, command: str, *arguments: str) -> str:
+        return run(["celerylab", "cluster", command, *arguments, "--stack", self.name], self.folder).stdout
+
+    def refused(self, command: str, *arguments: str) -> str:
+        result = run(["celerylab", "cluster", command, *arguments, "--stack", self.name], self.folder, check=False)
+        assert result.returncode != 0
+        return result.stdout + result.stderr
+
+    def kubectl(self, *arguments: str, check: bool = True, given: str | None = None) -> str:
+        command = ["kubectl", "--kubeconfig", self.kubeconfig, *arguments]
+        if given is not None:
+            command = ["sh", "-c", 'printf "%s" "$GIVEN" | "$@" --filename -', "sh", *command]
+        return run(command, self.folder, check, env={"GIVEN": given or ""}).stdout
+
+    def get(self, *arguments: str) -> Any:
+        return json.loads(self.kubectl("get", *arguments, "--output", "json"))
+
+    def wait(self, what: str, holds: Any, seconds: float = 90) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := holds()):
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+            time.sleep(1)
+        return found
+
+    def remove(self) -> None:
+        run(["celerylab", "cluster", "down", "--force", "--stack", self.name], self.folder, check=False)
+        (self.folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(root: Path) -> Iterator[LiveCluster]:
+    """A cluster of a control plane and two nodes; nothing of it may go to the uplink, from its beginning to its end."""
+    lacking = [image.name for image in cluster_images(root) if not image.archive.is_file()]
+    if lacking:
+        pytest.skip(f"no cluster on this machine yet: `celerylab cluster bake` makes {', '.join(lacking)}, which takes minutes")
+    live = LiveCluster(root / "stacks" / "cluster")
+    with Watch(uplink()) as outside:
+        try:
+            live.cluster("up")
+            yield live
+        finally:
+            live.remove()
+    assert left_behind(live.instance) == []
+    private = [IPv4Network(PODS), IPv4Network(SERVICES), pool()]
+    leaked = {packet.destination for packet in outside.packets if any(IPv4Address(packet.destination) in network for network in private)}
+    assert leaked == set()
+
+
+def test_its_nodes_are_ready_and_have_its_version(cluster: LiveCluster, root: Path) -> None:
+    nodes = {node["metadata"]["name"]: node for node in cluster.get("nodes")["items"]}
+    assert set(nodes) == NODES
+    for node in nodes.values():
+        assert {condition["type"]: condition["status"] for condition in node["status"]["conditions"]}["Ready"] == "True"
+        assert node["status"]["nodeInfo"]["kubeletVersion"] == f"v{cluster_versions(root)['kubernetes']}"
+    shown = json.loads(cluster.cluster("status", "--json"))
+    assert {node["name"] for node in shown["nodes"] if node["ready"]} == NODES
+    assert shown["stacks"] == []
+
+
+def test_a_pod_reaches_a_service_on_another_node(cluster: LiveCluster, root: Path) -> None:
+    image = f"registry.k8s.io/kube-proxy:v{cluster_versions(root)['kubernetes']}"  # has a shell, and every node has it
+    overrides = json.dumps({"apiVersion": "v1", "spec": {"nodeName": "node-2"}})
+    ask = "for i in 1 2 3 4 5 6 7 8; do getent hosts kubernetes.default.svc.cluster.local && exit; sleep 1; done; exit 1"
+    cluster.kubectl("run", "asks", f"--image={image}", "--restart=Never", f"--overrides={overrides}", "--", "sh", "-c", ask)
+    phase = cluster.wait("the pod's end", lambda: _ended(cluster, "asks"))
+    assert phase == "Succeeded", cluster.kubectl("logs", "asks", check=False)
+    assert cluster.kubectl("logs", "asks").split()[0] == "10.96.0.1"
+    dns = {pod["spec"]["nodeName"] for pod in cluster.get("pods", "--namespace", "kube-system", "--selector", "k8s-app=kube-dns")["items"]}
+    assert dns == {"control-plane-1"}  # so the question crossed from node to node
+    cluster.kubectl("delete", "pod", "asks", "--now")
+
+
+def test_keda_and_metrics_are_there(cluster: LiveCluster) -> None:
+    assert cluster.get("crd", "scaledobjects.keda.sh")["spec"]["group"] == "keda.sh"
+    for service in ("v1beta1.external.metrics.k8s.io", "v1beta1.metrics.k8s.io"):
+        cluster.wait(service, lambda name=service: _available(cluster, name))
+    cluster.wait("metrics of nodes", lambda: len(cluster.kubectl("top", "nodes", "--no-headers", check=False).splitlines()) == len(NODES))
+
+
+def test_a_second_up_changes_nothing(cluster: LiveCluster) -> None:
+    changes = json.loads(cluster.pulumi("up", "--yes", "--skip-preview", "--json").stdout)["changeSummary"]
+    assert set(changes) == {"same"}
+
+
+def test_no_secret_is_in_the_state_in_clear(cluster: LiveCluster) -> None:
+    stack = PulumiStack(cluster.folder, cluster.name)
+    token, kubeconfig = stack.outputs()["secrets"]["join_token"], stack.secret_output("ClusterAccess", "kubeconfig")
+    state = cluster.pulumi("stack", "export").stdout
+    key = next(line for line in kubeconfig.splitlines() if "client-key-data" in line).split()[-1]
+    assert token not in state
+    assert key not in state
+    assert Path(cluster.kubeconfig).stat().st_mode & 0o777 == 0o600
+
+
+def test_one_node_more_leaves_the_others_as_they_are(cluster: LiveCluster) -> None:
+    before = {name: engine().containers.get(host["container"]).id for name, host in cluster.outputs()["hosts"].items()}
+    cluster.cluster("up", "--set", "nodes=3")
+    assert {node["metadata"]["name"] for node in cluster.get("nodes")["items"]} == NODES | {"node-3"}
+    after = {name: engine().containers.get(host["container"]).id for name, host in cluster.outputs()["hosts"].items()}
+    assert before.items() <= after.items()
+
+
+def test_a_cluster_with_stacks_on_it_does_not_go_by_mistake(cluster: LiveCluster) -> None:
+    cluster.kubectl("create", "namespace", "celerylab-ada")
+    cluster.kubectl("label", "namespace", "celerylab-ada", "io.celerylab/instance=0123456789")
+    cluster.kubectl("annotate", "namespace", "celerylab-ada", "io.celerylab/stack=celerylab-23/ada")
+    assert "celerylab-23/ada (celerylab-ada)" in cluster.refused("down")
+    assert cluster.get("namespace", "celerylab-ada")["status"]["phase"] == "Active"
+    assert "left behind: 0" in cluster.cluster("down", "--with-stacks", "--remove")
+
+
+def _ended(cluster: LiveCluster, pod: str) -> str | None:
+    phase: str = cluster.get("pod", pod)["status"]["phase"]
+    return phase if phase in ("Succeeded", "Failed") else None
+
+
+def _available(cluster: LiveCluster, name: str) -> bool:
+    conditions = cluster.get("apiservice", name).get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Available" and condition["status"] == "True" for condition in conditions)
