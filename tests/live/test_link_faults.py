@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from celerylab.images.bake import bake
-from celerylab.images.recipe import dockerfile_recipe
+from celerylab.images.bake import bake_dockerfile
 from celerylab.providers.engine import engine
 from celerylab.verify.expect import NotObservedError, wait_for
 from celerylab.verify.hosts import ObservedHost
@@ -97,7 +96,7 @@ def talking(host: ObservedHost, peer: ObservedHost) -> Iterator[Talk]:
 @pytest.fixture(scope="module")
 def hosts(root: Path) -> Iterator[list[ObservedHost]]:
     """client, server and other, each with a server."""
-    image = bake(None, dockerfile_recipe(root, "bare"), print)  # type: ignore[arg-type]  # only roles' images need a plan
+    image = bake_dockerfile(root, "bare", print)
     mark, client = uuid.uuid4().hex[:6], engine()
     network = client.networks.create(f"celerylab-test-{mark}", internal=True, labels={"io.celerylab.kind": "test"})
     containers = []

@@ -87,10 +87,9 @@ def bare_image(root: Path) -> str:
     """Tag of the bare image; CELERYLAB_BARE_IMAGE names another than the recipe's."""
     if os.environ.get("CELERYLAB_BARE_IMAGE"):
         return os.environ["CELERYLAB_BARE_IMAGE"]
-    from celerylab.images.bake import bake
-    from celerylab.images.recipe import dockerfile_recipe
+    from celerylab.images.bake import bake_dockerfile
 
-    return bake(None, dockerfile_recipe(root, "bare"), print)  # type: ignore[arg-type]  # only roles' images need a plan
+    return bake_dockerfile(root, "bare", print)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, BuildError, ImageNotFound
@@ -14,7 +15,7 @@ from celerylab.converge.play import run_play
 from celerylab.converge.wheelhouse import Interpreter, wheelhouse
 from celerylab.errors import CelerylabError, EngineError
 from celerylab.images.base import ensure_base
-from celerylab.images.recipe import Recipe
+from celerylab.images.recipe import Recipe, dockerfile_recipe, lineage
 from celerylab.paths import cache_dir
 from celerylab.providers.engine import engine, engine_errors, remove_container
 from celerylab.topology.hosts import HostsPlan
@@ -38,6 +39,17 @@ def bake(plan: HostsPlan, recipe: Recipe, say: Say) -> str:
         if _image(recipe.reference) is None:
             with engine_errors(f"baking {recipe.reference}"), _room(recipe):
                 _build(recipe, say) if recipe.folder else _bake_roles(plan, recipe, say)
+    return recipe.reference
+
+
+def bake_dockerfile(root: Path, name: str, say: Say) -> str:
+    """Makes the image of environments/images/<name>, and those that it stands on, unless they are there; returns its reference."""
+    recipe = dockerfile_recipe(root, name)
+    for part in lineage(recipe):
+        with _only_one(part):
+            if _image(part.reference) is None:
+                with engine_errors(f"building {part.reference}"), _room(part):
+                    _build(part, say)
     return recipe.reference
 
 

@@ -9,10 +9,10 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from docker.errors import APIError
+from docker.errors import APIError, BuildError
 
 from celerylab.errors import EngineError
-from celerylab.images.base import ensure_base
+from celerylab.images.bake import bake_dockerfile
 from celerylab.providers.engine import engine, engine_errors
 from celerylab.topology.cluster_parts import ClusterImage, programs_folder
 
@@ -27,7 +27,7 @@ def save_archive(root: Path, image: ClusterImage, say: Callable[[str], None]) ->
     with engine_errors(f"making the image {image.name}"):
         program = programs_folder(root) / image.program
         if program.is_file():
-            _build(image, program, say)
+            _build(root, image, program, say)
         else:
             _pull(image, say)
         say(f"{image.name}: saving")
@@ -45,36 +45,38 @@ def _pull(image: ClusterImage, say: Callable[[str], None]) -> None:
             ) from None
 
 
-def _build(image: ClusterImage, program: Path, say: Callable[[str], None]) -> None:
+def _build(root: Path, image: ClusterImage, program: Path, say: Callable[[str], None]) -> None:
     say(f"{image.name}: making it")
     client = engine()
-    first, *links = image.paths
-    lines = ["FROM scratch"]
-    if image.packages:
-        lines = [
-            f"FROM {ensure_base(say)}",
-            f"RUN apt-get update && apt-get install --yes --no-install-recommends {image.packages} && rm -rf /var/lib/apt/lists/*",
-        ]
-    lines += [f"COPY program {first}", f"USER {image.user}"]
-    if links:
-        lines += [f"RUN {' && '.join(f'ln -s {first} {link}' for link in links)}"]
-    lines += [f'ENTRYPOINT ["{first}"]'] if not links else []
-    context = _context("\n".join(lines), program)
-    built, _ = client.images.build(fileobj=context, custom_context=True, rm=True, forcerm=True)
+    lines = [
+        f"FROM {bake_dockerfile(root, image.base, say) if image.base else 'scratch'}",
+        "COPY root /",
+        f"USER {image.user}",
+        f'ENTRYPOINT ["{image.paths[0]}"]',
+    ]
+    try:
+        built, _ = client.images.build(fileobj=_context("\n".join(lines), program, image.paths), custom_context=True, rm=True, forcerm=True)
+    except BuildError as error:
+        raise EngineError(f"making the image {image.name}: {error.msg}") from None
     for reference in image.references:
         built.tag(*reference.rsplit(":", 1))
 
 
-def _context(dockerfile: str, program: Path) -> io.BytesIO:
+def _context(dockerfile: str, program: Path, paths: tuple[str, ...]) -> io.BytesIO:
+    """What Docker builds of: the Dockerfile, and below root/ the program at the first of `paths` and links to it at the others."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        member = tarfile.TarInfo("Dockerfile")
-        member.size = len(dockerfile.encode())
-        archive.addfile(member, io.BytesIO(dockerfile.encode()))
-        found = archive.gettarinfo(program, "program")
-        found.mode, found.uid, found.gid, found.mtime = 0o755, 0, 0, 0
+        recipe = tarfile.TarInfo("Dockerfile")
+        recipe.size = len(dockerfile.encode())
+        archive.addfile(recipe, io.BytesIO(dockerfile.encode()))
+        member = tarfile.TarInfo(f"root{paths[0]}")
+        member.size, member.mode = program.stat().st_size, 0o755
         with program.open("rb") as file:
-            archive.addfile(found, file)
+            archive.addfile(member, file)
+        for path in paths[1:]:
+            link = tarfile.TarInfo(f"root{path}")
+            link.type, link.linkname = tarfile.SYMTYPE, paths[0]
+            archive.addfile(link)
     buffer.seek(0)
     return buffer
 

@@ -9,7 +9,7 @@ from celerylab.topology.hosts import HostPlan, HostsPlan
 
 BASE = "debian:bookworm-slim"  # what a registry calls it; `images.base` makes the same from Debian's mirrors where none answers
 SUITE = "bookworm"
-PARENTS = {"bare": None, "support": "bare"}  # images of environments/images/: folder to the image it is made from
+PARENTS = {"bare": None, "support": "bare", "iptables": None}  # images of environments/images/: folder to the image it is made from
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ def recipes(plan: HostsPlan) -> list[Recipe]:
     wanted = [dockerfile_recipe(plan.root, "support"), *(host_recipe(plan, host) for host in plan.hosts)]
     ordered: dict[str, Recipe] = {}
     for recipe in wanted:
-        for ancestor in _lineage(recipe):
+        for ancestor in lineage(recipe):
             ordered.setdefault(ancestor.reference, ancestor)
     return list(ordered.values())
 
 
-def _lineage(recipe: Recipe) -> list[Recipe]:
-    return [*(_lineage(recipe.parent) if recipe.parent else []), recipe]
+def lineage(recipe: Recipe) -> list[Recipe]:
+    """What `recipe` is made from, and itself, parents first."""
+    return [*(lineage(recipe.parent) if recipe.parent else []), recipe]

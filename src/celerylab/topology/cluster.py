@@ -45,11 +45,8 @@ class ClusterPlan:
     def variables(self) -> dict[str, Any]:
         """Values for the roles' variables for all hosts."""
         programs = programs_folder(self.root) / "host"
-        brought = {
-            "containerd_image_archives": [str(image.archive) for image in self.images],
-            "kubernetes_node_programs": str(programs) if programs.is_dir() else "",  # else the packages of Kubernetes' own repository
-        }
-        return {**self.environment.vars, **brought}
+        # Where we built none, hosts have the packages of Kubernetes' own repository.
+        return {**self.environment.vars, "kubernetes_node_programs": str(programs) if programs.is_dir() else ""}
 
     @property
     def versions(self) -> dict[str, str]:
@@ -63,7 +60,8 @@ class ClusterPlan:
         for name, position in self.host_names.items():
             group_name = name.rsplit("-", 1)[0]
             group = self.environment.groups[group_name]
-            variables = reduce(deep_merge, [self.variables, group.vars])
+            archives = [str(image.archive) for image in self.images if group_name in image.groups]
+            variables = reduce(deep_merge, [self.variables, group.vars, {"containerd_image_archives": archives}])
             roles = tuple(self._role(role, variables) for role in group.roles)
             size = self.environment.sizes[group.size]
             planned.append(HostPlan(name, group_name, position, size, roles, capabilities(self.root, group.roles)))

@@ -10,21 +10,23 @@ from celerylab.paths import cache_dir
 PAUSE_VERSION = "3.10.1"  # what role containerd asks for
 _KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 _NOBODY = "65532:65532"  # as the official images of KEDA
-_PROXY_PACKAGES = "iptables conntrack kmod"
+_EVERYWHERE, _NODES, _CONTROL_PLANE = ("control-plane", "node"), ("node",), ("control-plane",)  # groups of environments/cluster.yaml
 
 
 @dataclass(frozen=True)
 class ClusterImage:
-    """One image. `program` is a file of the programs' folder, which is at each of `paths` in the image; `references` are its names.
+    """One image that hosts of `groups` bring along; `references` are its names.
 
-    Made by us, it also has the Debian `packages`, and runs as `user`.
+    `program` is a file of the programs' folder, which is at each of `paths` in it. Made by us, it stands on an image of environments/images/
+    (`base`), or on nothing, and runs as `user`.
     """
 
     name: str
     references: tuple[str, ...]
     program: str
     paths: tuple[str, ...]
-    packages: str = ""
+    groups: tuple[str, ...] = _EVERYWHERE
+    base: str = ""
     user: str = "0"
     key: str = ""
 
@@ -38,7 +40,7 @@ class ClusterImage:
 
 def cluster_versions(root: Path) -> dict[str, str]:
     """Version of Kubernetes, etcd, CoreDNS, KEDA and metrics-server, as tools/ pins them."""
-    text = "".join((root / "tools" / folder / "go.mod").read_text(encoding="utf-8") for folder in ("", "etcd"))
+    text = "".join((root / "tools" / folder / "go.mod").read_text(encoding="utf-8") for folder in ("", "etcd", "metrics-server"))
     modules = {
         "kubernetes": "k8s.io/kubernetes",
         "etcd": "go.etcd.io/etcd/server/v3",
@@ -64,9 +66,9 @@ def cluster_images(root: Path) -> list[ClusterImage]:
             tuple(f"{registry}/{part}:v{versions['kubernetes']}" for part in _KUBERNETES),
             "host/kubernetes",
             tuple(f"/usr/local/bin/{part}" for part in _KUBERNETES),
-            _PROXY_PACKAGES,
+            base="iptables",
         ),
-        ClusterImage("etcd", (f"{registry}/etcd:{versions['etcd']}-0",), "etcd", ("/usr/local/bin/etcd",)),
+        ClusterImage("etcd", (f"{registry}/etcd:{versions['etcd']}-0",), "etcd", ("/usr/local/bin/etcd",), _CONTROL_PLANE),
         ClusterImage("coredns", (f"{registry}/coredns/coredns:v{versions['coredns']}",), "coredns", ("/coredns",)),
         ClusterImage("pause", (f"{registry}/pause:{PAUSE_VERSION}",), "pause", ("/pause",)),
         ClusterImage(
@@ -74,14 +76,18 @@ def cluster_images(root: Path) -> list[ClusterImage]:
             (f"{registry}/metrics-server/metrics-server:v{versions['metrics_server']}",),
             "metrics-server",
             ("/metrics-server",),
+            _NODES,
         ),
-        ClusterImage("keda-operator", (f"{keda}:{versions['keda']}",), "keda-operator", ("/keda",), user=_NOBODY),
-        ClusterImage("keda-adapter", (f"{keda}-metrics-apiserver:{versions['keda']}",), "keda-adapter", ("/keda-adapter",), user=_NOBODY),
+        ClusterImage("keda-operator", (f"{keda}:{versions['keda']}",), "keda-operator", ("/keda",), _NODES, user=_NOBODY),
+        ClusterImage(
+            "keda-adapter", (f"{keda}-metrics-apiserver:{versions['keda']}",), "keda-adapter", ("/keda-adapter",), _NODES, user=_NOBODY
+        ),
         ClusterImage(
             "keda-webhooks",
             (f"{keda}-admission-webhooks:{versions['keda']}",),
             "keda-webhooks",
             ("/keda-admission-webhooks",),
+            _NODES,
             user=_NOBODY,
         ),
     ]
