@@ -19,6 +19,7 @@ class ClusterParts(ComponentResource):
         provider = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=kubeconfig,
+            delete_unreachable=True,  # where the control plane is made anew, what was in the old cluster is gone already
             opts=ResourceOptions(parent=self, depends_on=list(nodes)),
         )
         for path in MANIFESTS:
