@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,11 @@ patiently = retry(retry=retry_if_exception_type(AssertionError), stop=stop_after
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An application that is called worker, as the chart's program is, found by PYTHONPATH; with a broker of files."""
+    """An application that is called worker, as the chart's program is, found by PYTHONPATH; with a broker of files, and the programs as a pod has
+    them: a mounted ConfigMap's files are links into a hidden folder."""
+    shutil.copytree(FILES, tmp_path / "programs" / "..hidden")
+    for file in FILES.iterdir():
+        (tmp_path / "programs" / file.name).symlink_to(Path("..hidden", file.name))
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "worker.py").write_text(
         "import os\nfrom celery import Celery\napp = Celery('worker', broker=os.environ['BROKER_URL'])\n"
@@ -47,22 +52,24 @@ def surroundings(folder: Path, broker: str = "") -> dict[str, str]:
     }
 
 
-def command(name: str = "worker.py") -> list[str]:
-    return [sys.executable, str(FILES / name), "--app=worker", "worker", "--pool=solo", "--queues=a,b"]
+def command(folder: Path) -> list[str]:
+    return [sys.executable, str(folder / "programs" / "worker.py"), "--app=worker", "worker", "--pool=solo", "--queues=a,b"]
 
 
 @pytest.fixture
 def started(folder: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
     options = ["worker.soft_shutdown_timeout=1", "worker.enable_soft_shutdown_on_idle=true"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command(), *options], cwd=folder, env=surroundings(folder, request.param), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*command(folder), *options], cwd=folder, env=surroundings(folder, request.param), stdout=log, stderr=log
+        )
     yield process
     process.kill()
     process.wait()
 
 
 def probe(folder: Path, *arguments: str) -> int:
-    asked = [sys.executable, "-IS", str(FILES / "probe.py"), *arguments]
+    asked = [sys.executable, "-IS", str(folder / "programs" / "probe.py"), *arguments]
     return subprocess.run(asked, env=surroundings(folder), capture_output=True, check=False).returncode
 
 
@@ -99,7 +106,7 @@ def test_a_worker_whose_broker_is_away_lives_and_does_not_consume_and_says_so_in
 def test_a_worker_that_is_told_to_stop_while_it_is_imported_ends_at_once(folder: Path) -> None:
     """By a handler of its own: without one, the first process of a container goes on."""
     (folder / "app" / "worker.py").write_text("import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(60)\n", encoding="utf-8")
-    with subprocess.Popen(command(), cwd=folder, env=surroundings(folder)) as process:
+    with subprocess.Popen(command(folder), cwd=folder, env=surroundings(folder)) as process:
 
         @patiently
         def until_it_is_imported() -> None:

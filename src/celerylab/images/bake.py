@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,18 +58,30 @@ def image_interpreter(image: Any) -> Interpreter:
     return Interpreter(image.labels[label("python")], image.labels[label("machine")])
 
 
-def _build(recipe: Recipe, say: Say) -> None:
-    client = engine()
-    base = recipe.parent.reference if recipe.parent else ensure_base(say)
-    arguments = {"BASE": base, **_proxies()}
-    for line in client.api.build(
-        path=str(recipe.folder), tag=recipe.reference, buildargs=arguments, labels=_labels(recipe), rm=True, forcerm=True, decode=True
+def build_folder(
+    folder: Path, reference: str, arguments: dict[str, str], name: str, say: Say, labels: Mapping[str, str] | None = None
+) -> None:
+    """Builds the Dockerfile in `folder` as `reference`. Raises EngineError with what Docker says where it cannot."""
+    for line in engine().api.build(
+        path=str(folder),
+        tag=reference,
+        buildargs={**arguments, **_proxies()},
+        labels=dict(labels or {}),
+        rm=True,
+        forcerm=True,
+        decode=True,
     ):
         if "error" in line:
-            raise EngineError(f"building {recipe.reference}: {line['error'].strip()}")
+            raise EngineError(f"building {reference}: {line['error'].strip()}")
         text = line.get("stream", "").strip()
         if text.startswith("Step "):
-            say(f"{recipe.name}: {text[:100]}")
+            say(f"{name}: {text[:100]}")
+
+
+def _build(recipe: Recipe, say: Say) -> None:
+    assert recipe.folder is not None  # recipes of roles are baked, not built
+    base = recipe.parent.reference if recipe.parent else ensure_base(say)
+    build_folder(recipe.folder, recipe.reference, {"BASE": base}, recipe.name, say, _labels(recipe))
 
 
 def _bake_roles(plan: HostsPlan, recipe: Recipe, say: Say) -> None:

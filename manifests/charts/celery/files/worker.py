@@ -25,8 +25,9 @@ for file in (HEARTBEAT, CONSUMING):
 
 import watched  # noqa: E402, F401  first of all: it patches what gevent wants patched
 
-# An application's own module may be called worker as well.
-sys.path.remove(str(Path(__file__).parent))
+# An application's own module may be called worker as well. Python put the folder first that it found this file in: in a pod not the one that __file__
+# names, because a ConfigMap's files are links.
+del sys.path[0]
 
 from celery import bootsteps, signals  # noqa: E402
 

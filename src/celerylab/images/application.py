@@ -1,0 +1,71 @@
+"""The image of a Celery application for Kubernetes, and how nodes that have no registry get it."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from celerylab.converge.wheelhouse import Interpreter, wheelhouse
+from celerylab.digest import digest_file, digest_json, digest_tree
+from celerylab.errors import EngineError
+from celerylab.images.bake import bake_dockerfile, build_folder
+from celerylab.images.recipe import dockerfile_recipe
+from celerylab.providers.engine import engine, engine_errors
+
+_NOISE = {"__pycache__"}
+
+
+def build_application(root: Path, code: Sequence[Path], requirements: Path, say: Callable[[str], None]) -> str:
+    """Builds an image of the folders `code`, of which each one's content is importable, and `requirements`; returns its reference.
+
+    The tag is a hash of all that is in it, so that what did not change is not built. Raises EngineError where Docker cannot.
+    """
+    base = bake_dockerfile(root, "python", say)
+    recipe = dockerfile_recipe(root, "application")
+    parts = [recipe.reference, base, digest_file(requirements), *(digest_tree(folder, ignore=_NOISE) for folder in code)]
+    reference = f"celerylab.local/application:{digest_json(parts)[:12]}"
+    if engine().images.list(reference):
+        return reference
+    wheels = wheelhouse(requirements.read_text(encoding="utf-8"), _interpreter(base))
+    with tempfile.TemporaryDirectory(prefix="celerylab-image-") as context:
+        shutil.copy(Path(root, "environments", "images", "application", "Dockerfile"), context)
+        shutil.copy(requirements, Path(context, "requirements.txt"))
+        shutil.copytree(wheels, Path(context, "wheels"))
+        for folder in code:
+            shutil.copytree(folder, Path(context, "app"), dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_NOISE))
+        with engine_errors(f"building {reference}"):
+            build_folder(Path(context), reference, {"BASE": base}, "application", say)
+    return reference
+
+
+def load_image(reference: str, nodes: Sequence[str]) -> None:
+    """Puts an image of this machine into the containerd of each of `nodes` (containers). Raises EngineError naming the node that refuses it."""
+    with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
+        _run(["docker", "save", "--output", archive.name, reference], f"saving {reference}")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda node: _import(archive.name, node, reference), nodes))
+
+
+def _import(archive: str, node: str, reference: str) -> None:
+    with Path(archive).open("rb") as file:
+        _run(
+            ["docker", "exec", "--interactive", node, "ctr", "--namespace", "k8s.io", "images", "import", "-"],
+            f"loading {reference} into {node}",
+            file,
+        )
+
+
+def _run(command: list[str], doing: str, stdin: object = None) -> None:
+    result = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
+    if result.returncode != 0:
+        raise EngineError(f"{doing}: {result.stderr.strip()}")
+
+
+def _interpreter(image: str) -> Interpreter:
+    script = "import platform; print(platform.python_version(), platform.machine())"
+    with engine_errors(f"asking {image} for its Python"):
+        said = engine().containers.run(image, ["python3", "-c", script], remove=True, network_mode="none")
+    version, machine = said.decode().split()
+    return Interpreter(version, machine)

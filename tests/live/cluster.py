@@ -1,0 +1,60 @@
+"""A cluster that tests drive, as its user would."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.live.conftest import LiveStack, run
+
+
+class LiveCluster(LiveStack):
+    """A cluster that a test drives through `celerylab cluster`, `pulumi` and `kubectl`."""
+
+    @property
+    def kubeconfig(self) -> str:
+        return self.cluster("kubeconfig").strip()
+
+    def cluster(self, command: str, *arguments: str) -> str:
+        return run(["celerylab", "cluster", command, *arguments, "--stack", self.name], self.folder).stdout
+
+    def refused(self, command: str, *arguments: str) -> str:
+        result = run(["celerylab", "cluster", command, *arguments, "--stack", self.name], self.folder, check=False)
+        assert result.returncode != 0
+        return result.stdout + result.stderr
+
+    def kubectl(self, *arguments: str, check: bool = True, given: str | None = None) -> str:
+        command = ["kubectl", "--kubeconfig", self.kubeconfig, *arguments]
+        if given is not None:
+            command = ["sh", "-c", 'printf "%s" "$GIVEN" | "$@" --filename -', "sh", *command]
+        return run(command, self.folder, check, env={"GIVEN": given or ""}).stdout
+
+    def get(self, *arguments: str) -> Any:
+        return json.loads(self.kubectl("get", *arguments, "--output", "json"))
+
+    def wait(self, what: str, holds: Any, seconds: float = 90) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := holds()):
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+            time.sleep(1)
+        return found
+
+    def remove(self) -> None:
+        run(["celerylab", "cluster", "down", "--force", "--stack", self.name], self.folder, check=False)
+        (self.folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
+
+
+@contextmanager
+def forwarded(cluster: LiveCluster, namespace: str, service: str, port: int) -> Iterator[int]:
+    """A port on 127.0.0.1 that leads to a Service, for as long as the block takes."""
+    command = ["kubectl", "--kubeconfig", cluster.kubeconfig, "--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(re.findall(r"127\.0\.0\.1:(\d+)", process.stdout.readline())[0])
+    finally:
+        process.terminate()
+        process.wait()
