@@ -1,11 +1,7 @@
 """A cluster that tests drive, as its user would."""
 
 import json
-import re
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from tests.live.conftest import LiveStack, run
@@ -45,16 +41,3 @@ class LiveCluster(LiveStack):
     def remove(self) -> None:
         run(["celerylab", "cluster", "down", "--force", "--stack", self.name], self.folder, check=False)
         (self.folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
-
-
-@contextmanager
-def forwarded(cluster: LiveCluster, namespace: str, service: str, port: int) -> Iterator[int]:
-    """A port on 127.0.0.1 that leads to a Service, for as long as the block takes."""
-    command = ["kubectl", "--kubeconfig", cluster.kubeconfig, "--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield int(re.findall(r"127\.0\.0\.1:(\d+)", process.stdout.readline())[0])
-    finally:
-        process.terminate()
-        process.wait()

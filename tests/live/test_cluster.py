@@ -5,25 +5,20 @@ import uuid
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
-import yaml
 from celery import Celery
 
-from celerylab.images.application import build_application, load_image
-from celerylab.images.bake import bake_dockerfile
+from celerylab.bench.chart import NAMESPACE, ShopOnCluster
 from celerylab.providers.engine import engine, left_behind
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.addresses import pool
 from celerylab.topology.cluster import PODS
 from celerylab.topology.cluster_parts import cluster_images, cluster_versions
-from tests.live.cluster import LiveCluster, forwarded
-from tests.live.conftest import run
+from tests.live.cluster import LiveCluster
 from tests.live.packets import Watch, uplink
 
-CHART = Path(__file__).resolve().parents[2] / "manifests" / "charts" / "celery"
 NODES = {"control-plane-1", "node-1", "node-2"}
 SERVICES = "10.96.0.0/16"
 
@@ -93,74 +88,34 @@ def test_no_secret_is_in_the_state_in_clear(cluster: LiveCluster) -> None:
     assert Path(cluster.kubeconfig).stat().st_mode & 0o777 == 0o600
 
 
-SHOP = Path(__file__).with_name("files") / "shop"
-NAMESPACE = "shop"
 TASKS, SECONDS = 60, 2.0
 
 
 @pytest.fixture(scope="module")
-def shop(cluster: LiveCluster, root: Path) -> dict[str, Any]:
-    """A broker in a namespace of its own, an application's image on every node, and the chart's values for both."""
-    image = build_application(root, [SHOP], SHOP / "requirements.txt", print)
-    broker = bake_dockerfile(root, "redis", print)
+def shop(cluster: LiveCluster, root: Path) -> ShopOnCluster:
     nodes = [host["container"] for host in cluster.outputs()["hosts"].values() if host["group"] == "node"]
-    for reference in (image, broker):
-        load_image(reference, nodes)
-    cluster.kubectl("create", "namespace", NAMESPACE)
-    cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/warn=restricted")
-    manifest = (SHOP / "redis.yaml").read_text(encoding="utf-8").replace("IMAGE", broker)
-    cluster.kubectl("apply", "--namespace", NAMESPACE, given=manifest)
-    urls = [f"--from-literal=url=redis://redis.{NAMESPACE}:6379/{database}" for database in (0, 1)]
-    for name, url in (("broker", urls[0]), ("results", urls[1])):
-        cluster.kubectl("create", "secret", "generic", name, url, "--namespace", NAMESPACE)
-    cluster.kubectl("rollout", "status", "deployment/redis", "--namespace", NAMESPACE, "--timeout=60s")
-    repository, tag = image.rsplit(":", 1)
-    return {
-        "image": {"repository": repository, "tag": tag},
-        "app": "shop",
-        "broker": {"existingSecret": "broker"},
-        "resultBackend": {"existingSecret": "results"},
-        "workers": {
-            "default": {
-                "concurrency": 1,
-                "longestTaskSeconds": 10,
-                "autoscaling": {"enabled": True, "minReplicas": 1, "maxReplicas": 5, "pollingSeconds": 2, "scaleDownSeconds": 15},
-                "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
-            }
-        },
-    }
+    return ShopOnCluster(root, cluster.kubeconfig, nodes)
 
 
-def test_helm_runs_an_application_that_scales_on_its_load_and_loses_no_task(
-    cluster: LiveCluster, shop: dict[str, Any], tmp_path: Path
-) -> None:
-    helm(cluster, "upgrade", "--install", "shop", values=shop, folder=tmp_path)
-    ready = lambda: int(cluster.get("deployment", "shop-celery-worker-default", "--namespace", NAMESPACE)["status"].get("readyReplicas", 0))  # noqa: E731
-    cluster.wait("the first worker", lambda: ready() == 1)
-    with forwarded(cluster, NAMESPACE, "redis", 6379) as port:
+def test_helm_runs_an_application_that_scales_on_its_load_and_loses_no_task(cluster: LiveCluster, shop: ShopOnCluster) -> None:
+    values = shop.prepare()
+    shop.helm("install", "shop", values=values)
+    cluster.wait("the first worker", lambda: shop.replicas()[1] == 1)
+    with shop.broker() as port:
         app = Celery("client", broker=f"redis://127.0.0.1:{port}/0", backend=f"redis://127.0.0.1:{port}/1")
         sent = {key: app.send_task("shop.work", (key, SECONDS)) for key in (uuid.uuid4().hex for _ in range(TASKS))}
-        cluster.wait("four workers", lambda: ready() >= 4)
+        cluster.wait("four workers", lambda: shop.replicas()[1] >= 4)
         # A release in the middle of it: workers go, and what they had begun is finished.
-        helm(cluster, "upgrade", "shop", values={**shop, "env": [{"name": "RELEASE", "value": "2"}]}, folder=tmp_path)
+        shop.helm("upgrade", "shop", values={**values, "env": [{"name": "RELEASE", "value": "2"}]})
         assert {result.get(timeout=120) for result in sent.values()} == {"", "2"}
         counters = redis.Redis(port=port, db=1)
-        assert [int(counters.get(f"ended:{key}") or 0) for key in sent] == [1] * TASKS
-        assert [int(counters.get(f"started:{key}") or 0) for key in sent] == [1] * TASKS
-        cluster.wait("back to one worker", lambda: ready() == 1, 150)
-        helm(cluster, "rollback", "shop", "1")
+        for what in ("started", "ended"):
+            assert [int(counters.get(f"{what}:{key}") or 0) for key in sent] == [1] * TASKS
+        cluster.wait("back to one worker", lambda: shop.replicas() == (1, 1))
+        shop.helm("rollback", "shop", "1")
         cluster.wait("the first release again", lambda: app.send_task("shop.work", ("again", 0.0)).get(timeout=60) == "")
-    helm(cluster, "uninstall", "shop", "--wait")
-    assert cluster.get("deployments", "--namespace", NAMESPACE)["items"][0]["metadata"]["name"] == "redis"
-
-
-def helm(cluster: LiveCluster, *arguments: str, values: dict[str, Any] | None = None, folder: Path | None = None) -> str:
-    command = ["helm", "--kubeconfig", cluster.kubeconfig, "--namespace", NAMESPACE, *arguments]
-    if values is not None and folder is not None:
-        file = folder / "values.yaml"
-        file.write_text(yaml.safe_dump(values), encoding="utf-8")
-        command += [str(CHART), "--values", str(file)]
-    return run(command, cluster.folder).stdout
+    shop.helm("uninstall", "shop", "--wait")
+    assert [found["metadata"]["name"] for found in cluster.get("deployments", "--namespace", NAMESPACE)["items"]] == ["redis"]
 
 
 def test_one_node_more_leaves_the_others_as_they_are(cluster: LiveCluster) -> None:

@@ -15,7 +15,7 @@ from celerylab.images.bake import bake as bake_image
 from celerylab.images.bake import missing
 from celerylab.images.cluster import can_pull, save_archive
 from celerylab.images.recipe import recipes
-from celerylab.paths import data_dir, project_root
+from celerylab.paths import project_root
 from celerylab.providers.engine import engine
 from celerylab.pulumi_stack import CLUSTER, PulumiStack, selected_stack
 from celerylab.topology.cluster import ClusterPlan, make_cluster_plan
@@ -64,7 +64,7 @@ def down(
         os.environ[WITH_STACKS] = "1"
     target = _stack(stack)
     take_down(target, force, remove, json_)
-    _kubeconfig_path(target).unlink(missing_ok=True)
+    target.kubeconfig.unlink(missing_ok=True)
 
 
 @app.command()
@@ -87,7 +87,7 @@ def kubeconfig(stack: StackName = None) -> None:
     Example: export KUBECONFIG=$(celerylab cluster kubeconfig)
     """
     target = _stack(stack)
-    path = _kubeconfig_path(target)
+    path = target.kubeconfig
     text = target.secret_output("ClusterAccess", "kubeconfig")
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -125,12 +125,6 @@ def status(stack: StackName = None, json_: Json = False) -> None:
 
 def _stack(name: str | None) -> PulumiStack:
     return selected_stack(project_root() / "stacks" / CLUSTER, name)
-
-
-def _kubeconfig_path(target: PulumiStack) -> Any:
-    folder = data_dir() / "kubeconfigs"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{target.instance.id}.yaml"
 
 
 def _prepare(configuration: dict[str, str]) -> ClusterPlan:
