@@ -34,7 +34,7 @@ class PulumiStack:
     @property
     def title(self) -> str:
         """The project in a sentence."""
-        return "the cluster" if self.project == CLUSTER else f"module {self.project}"
+        return title_of(self.project)
 
     def command(self, verb: str) -> str:
         """The command of ours that does `verb` to it."""
@@ -172,6 +172,11 @@ class PulumiStack:
                 "the `pulumi` command is not installed; run scripts/setup, or install Pulumi from https://www.pulumi.com/docs/install"
             )
         return found
+
+
+def title_of(project: str) -> str:
+    """A project in a sentence: `module 02`, or `the cluster`."""
+    return "the cluster" if project == CLUSTER else f"module {project}"
 
 
 def selected_stack(folder: Path, wanted: str | None) -> PulumiStack:

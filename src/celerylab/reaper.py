@@ -21,8 +21,8 @@ class Lease:
 
     @property
     def module(self) -> str:
-        """The module's number."""
-        return self.stack.folder.name[:2]
+        """The module's number, or `cluster`."""
+        return self.stack.project
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Action:
     @property
     def text(self) -> str:
         """One line for a terminal."""
-        which = f"module {self.lease.module}, stack {self.lease.stack.name}"
+        which = f"{self.lease.stack.title}, stack {self.lease.stack.name}"
         if self.minutes is None:
             return f"celerylab: the lease of {which} is over"
         return (

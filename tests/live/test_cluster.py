@@ -17,6 +17,7 @@ from celerylab.topology.addresses import pool
 from celerylab.topology.cluster import PODS
 from celerylab.topology.cluster_parts import cluster_images, cluster_versions
 from tests.live.cluster import LiveCluster
+from tests.live.conftest import run
 from tests.live.packets import Watch, uplink
 
 NODES = {"control-plane-1", "node-1", "node-2"}
@@ -51,6 +52,10 @@ def test_its_nodes_are_ready_and_have_its_version(cluster: LiveCluster, root: Pa
     shown = json.loads(cluster.cluster("status", "--json"))
     assert {node["name"] for node in shown["nodes"] if node["ready"]} == NODES
     assert shown["stacks"] == []
+    everything = json.loads(run(["celerylab", "status", "--all", "--json"], root).stdout)
+    assert [(stack["module"], stack["rung"], bool(stack["expires"])) for stack in everything if stack["stack"] == cluster.name] == [
+        ("cluster", "cluster", True)
+    ]
 
 
 def test_a_pod_reaches_a_service_on_another_node(cluster: LiveCluster, root: Path) -> None:
@@ -94,19 +99,20 @@ TASKS, SECONDS = 60, 2.0
 @pytest.fixture(scope="module")
 def shop(cluster: LiveCluster, root: Path) -> ShopOnCluster:
     nodes = [host["container"] for host in cluster.outputs()["hosts"].values() if host["group"] == "node"]
-    return ShopOnCluster(root, cluster.kubeconfig, nodes)
+    made = ShopOnCluster(root, cluster.kubeconfig, nodes)
+    made.prepare()
+    return made
 
 
 def test_helm_runs_an_application_that_scales_on_its_load_and_loses_no_task(cluster: LiveCluster, shop: ShopOnCluster) -> None:
-    values = shop.prepare()
-    shop.helm("install", "shop", values=values)
+    shop.helm("install", "shop", values=shop.values)
     cluster.wait("the first worker", lambda: shop.replicas()[1] == 1)
     with shop.broker() as port:
         app = Celery("client", broker=f"redis://127.0.0.1:{port}/0", backend=f"redis://127.0.0.1:{port}/1")
         sent = {key: app.send_task("shop.work", (key, SECONDS)) for key in (uuid.uuid4().hex for _ in range(TASKS))}
         cluster.wait("four workers", lambda: shop.replicas()[1] >= 4)
         # A release in the middle of it: workers go, and what they had begun is finished.
-        shop.helm("upgrade", "shop", values={**values, "env": [{"name": "RELEASE", "value": "2"}]})
+        shop.helm("upgrade", "shop", values={**shop.values, "env": [{"name": "RELEASE", "value": "2"}]})
         assert {result.get(timeout=120) for result in sent.values()} == {"", "2"}
         counters = redis.Redis(port=port, db=1)
         for what in ("started", "ended"):
@@ -116,6 +122,23 @@ def test_helm_runs_an_application_that_scales_on_its_load_and_loses_no_task(clus
         cluster.wait("the first release again", lambda: app.send_task("shop.work", ("again", 0.0)).get(timeout=60) == "")
     shop.helm("uninstall", "shop", "--wait")
     assert [found["metadata"]["name"] for found in cluster.get("deployments", "--namespace", NAMESPACE)["items"]] == ["redis"]
+
+
+def test_the_charts_own_redis_keeps_what_it_accepted(cluster: LiveCluster, shop: ShopOnCluster) -> None:
+    """On a volume: tasks that wait outlive the broker's pod."""
+    repository, tag = shop.redis.rsplit(":", 1)
+    own = {"enabled": True, "image": {"repository": repository, "tag": tag}, "password": "of-this-test-alone"}
+    asleep = {"default": {**shop.values["workers"]["default"], "autoscaling": {"enabled": False}, "replicas": 0}}
+    values = {**shop.values, "broker": {}, "redis": own, "workers": asleep}
+    shop.helm("install", "kept", "--wait", "--timeout", "90s", values=values)
+    count = ["exec", "kept-celery-redis-0", "--", "redis-cli", "llen", "celery"]
+    shop.kubectl("exec", "kept-celery-redis-0", "--", "redis-cli", "rpush", "celery", "one", "two")
+    assert shop.kubectl(*count).strip() == "2"
+    before = cluster.get("pod", "kept-celery-redis-0", "--namespace", NAMESPACE)["metadata"]["uid"]
+    shop.kubectl("delete", "pod", "kept-celery-redis-0", "--grace-period=0", "--force")
+    cluster.wait("another pod", lambda: _ready(cluster, "kept-celery-redis-0") not in (None, before))
+    assert shop.kubectl(*count).strip() == "2"
+    shop.helm("uninstall", "kept", "--wait")
 
 
 def test_one_node_more_leaves_the_others_as_they_are(cluster: LiveCluster) -> None:
@@ -133,6 +156,15 @@ def test_a_cluster_with_stacks_on_it_does_not_go_by_mistake(cluster: LiveCluster
     assert "celerylab-23/ada (celerylab-ada)" in cluster.refused("down")
     assert cluster.get("namespace", "celerylab-ada")["status"]["phase"] == "Active"
     assert "left behind: 0" in cluster.cluster("down", "--with-stacks", "--remove")
+
+
+def _ready(cluster: LiveCluster, pod: str) -> str | None:
+    """The pod's uid where it is ready."""
+    for found in cluster.get("pods", "--namespace", NAMESPACE)["items"]:
+        ready = {condition["type"]: condition["status"] for condition in found["status"].get("conditions", [])}.get("Ready") == "True"
+        if found["metadata"]["name"] == pod and ready:
+            return str(found["metadata"]["uid"])
+    return None
 
 
 def _ended(cluster: LiveCluster, pod: str) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from celerylab.components.cluster_parts import MANIFESTS
 from celerylab.errors import InputError
 from celerylab.providers.cluster_access import for_endpoint
 from celerylab.topology.cluster import ClusterPlan, make_cluster_plan
@@ -31,15 +32,8 @@ def test_one_control_plane_and_two_nodes_by_default(plan: ClusterPlan) -> None:
 
 def test_a_host_brings_along_what_runs_on_it_and_no_more(plan: ClusterPlan) -> None:
     assert archives(plan, "control-plane-1") == {"kubernetes", "etcd", "coredns", "pause"}
-    assert archives(plan, "node-1") == {
-        "kubernetes",
-        "coredns",
-        "pause",
-        "metrics-server",
-        "keda-operator",
-        "keda-adapter",
-        "keda-webhooks",
-    }
+    keda = {f"keda-{part}" for part in ("operator", "adapter", "webhooks")}
+    assert archives(plan, "node-1") == keda | {"kubernetes", "coredns", "pause", "busybox", "local-path-provisioner", "metrics-server"}
 
 
 def test_one_node_more_moves_no_other_and_concerns_them_for_its_way_alone(root: Path, plan: ClusterPlan) -> None:
@@ -69,15 +63,15 @@ def test_a_wrong_setting_is_refused(root: Path, configuration: dict[str, str], w
 def test_manifests_ask_for_the_images_that_nodes_bring_along(root: Path) -> None:
     brought = {reference for image in cluster_images(root) for reference in image.references}
     asked = set()
-    for path in (root / "manifests/keda/keda.yaml", root / "manifests/metrics/metrics-server.yaml"):
-        asked |= set(re.findall(r"^ +image: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE))
-    assert len(asked) == 4
+    for path in MANIFESTS:
+        asked |= set(re.findall(r"^ +image: (\S+)$", (root / "manifests" / path).read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(asked) == 6
     assert asked <= brought
 
 
 def test_versions_are_those_that_tools_pins(root: Path) -> None:
     versions = cluster_versions(root)
-    assert set(versions) == {"kubernetes", "etcd", "coredns", "keda", "metrics_server"}
+    assert set(versions) == {"kubernetes", "etcd", "coredns", "keda", "metrics_server", "local_path_provisioner"}
     assert f"k8s.io/kubernetes v{versions['kubernetes']}" in (root / "tools" / "go.mod").read_text(encoding="utf-8")
     # The role's own default is what a cluster of ours has been run with.
     role = yaml.safe_load((root / "roles/kubernetes_control_plane/defaults/main.yml").read_text(encoding="utf-8"))

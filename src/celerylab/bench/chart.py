@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,31 @@ class ShopOnCluster:
     kubeconfig: str
     nodes: Sequence[str]
 
-    def prepare(self) -> dict[str, Any]:
-        """A namespace with a broker that the chart does not own, and the images on every node; the chart's values for both."""
-        image = build_application(self.root, [SHOP], SHOP / "requirements.txt", _silent)
-        broker = bake_dockerfile(self.root, "redis", _silent)
-        for reference in (image, broker):
+    def prepare(self) -> None:
+        """A namespace with a broker that the chart does not own, and the images on every node."""
+        for reference in (self.image, self.redis):
             load_image(reference, self.nodes)
         self.kubectl("create", "namespace", NAMESPACE)
-        manifest = (SHOP / "redis.yaml").read_text(encoding="utf-8").replace("IMAGE", broker)
+        manifest = (SHOP / "redis.yaml").read_text(encoding="utf-8").replace("IMAGE", self.redis)
         self.kubectl("apply", "--filename", "-", given=manifest)
         for name, database in (("broker", 0), ("results", 1)):
             self.kubectl("create", "secret", "generic", name, f"--from-literal=url=redis://redis.{NAMESPACE}:6379/{database}")
         self.kubectl("rollout", "status", "deployment/redis", "--timeout=60s")
-        repository, tag = image.rsplit(":", 1)
+
+    @cached_property
+    def image(self) -> str:
+        """Reference of the application's image."""
+        return build_application(self.root, [SHOP], SHOP / "requirements.txt", _silent)
+
+    @cached_property
+    def redis(self) -> str:
+        """Reference of the broker's image."""
+        return bake_dockerfile(self.root, "redis", _silent)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The chart's values: one pool, which scales on its load."""
+        repository, tag = self.image.rsplit(":", 1)
         scaling = {"enabled": True, "minReplicas": 1, "maxReplicas": 6, "scaleDownSeconds": SCALE_DOWN_SECONDS, "scaleDownPods": 6}
         resources = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
         return {

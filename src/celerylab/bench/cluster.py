@@ -68,11 +68,13 @@ class ClusterBench:
         quietly(["celerylab", "cluster", "kubeconfig", "--stack", target.name], target.folder)
         nodes = [host["container"] for host in target.outputs()["hosts"].values() if host["group"] == "node"]
         shop = ShopOnCluster(root, str(target.kubeconfig), nodes)
-        values = shop.prepare()
+        shop.prepare()
         with shop.broker() as port:
             app = Celery(broker=f"redis://127.0.0.1:{port}/0", backend=f"redis://127.0.0.1:{port}/1", set_as_current=False)
             waiting = app.send_task("shop.work", ("first", 0.0))
-            self.first.values.append(timed(lambda: (shop.helm("install", "shop", values=values), waiting.get(timeout=PATIENCE_SECONDS))))
+            self.first.values.append(
+                timed(lambda: (shop.helm("install", "shop", values=shop.values), waiting.get(timeout=PATIENCE_SECONDS)))
+            )
             time.sleep(10)  # KEDA has heard that there is nothing to do
             self._burst(app, shop, port)
 

@@ -12,6 +12,7 @@ from celerylab.cli.status import owner_of
 from celerylab.errors import CelerylabError, EngineError
 from celerylab.providers.engine import left_behind
 from celerylab.providers.instances import deployed_instances
+from celerylab.pulumi_stack import title_of
 from celerylab.reaper import Action, Lease, Warned, due
 from celerylab.terminals import write_to_terminals
 
@@ -37,7 +38,7 @@ def reap(
         elif not done and not every:
             out.print("no lease is over or near its end")
         for entry in done if not json_ else []:
-            out.print(f"module {entry['module']}, stack {entry['stack']}: {entry['done']}", markup=False)
+            out.print(f"{title_of(entry['module'])}, stack {entry['stack']}: {entry['done']}", markup=False)
         failed = [entry["stack"] for entry in done if not entry["ok"]]
         if not every:
             if failed:

@@ -12,7 +12,7 @@ from celerylab.errors import CelerylabError, InputError
 from celerylab.paths import project_root
 from celerylab.providers.engine import find_container
 from celerylab.providers.instances import DeployedInstance, deployed_instances
-from celerylab.pulumi_stack import PulumiStack
+from celerylab.pulumi_stack import CLUSTER, PulumiStack
 from celerylab.topology.module import load_module, module_folders
 from celerylab.topology.names import project_name
 from celerylab.verify.run import latest_results
@@ -103,7 +103,7 @@ def _summary(instance: DeployedInstance) -> dict[str, Any]:
     owner, known = owner_of(instance)
     return {
         "module": instance.project.removeprefix(project_name("")),
-        "rung": load_module(owner.folder).environment if owner else "",
+        "rung": _rung(owner) if owner else "",
         "stack": instance.stack,
         "instance": instance.id,
         "owner": known.get("owner", ""),
@@ -117,7 +117,9 @@ def _summary(instance: DeployedInstance) -> dict[str, Any]:
 
 def owner_of(instance: DeployedInstance) -> tuple[PulumiStack | None, dict[str, Any]]:
     """The stack that owns an instance, and its outputs; nothing where another backend has its state, or none has it any more."""
-    folder = module_folders(project_root()).get(instance.project.removeprefix(project_name("")))
+    root = project_root()
+    folders = {**module_folders(root), CLUSTER: root / "stacks" / CLUSTER}
+    folder = folders.get(instance.project.removeprefix(project_name("")))
     owner = PulumiStack(folder, instance.stack) if folder else None
     if owner is None or owner.instance.id != instance.id:
         return None, {}
@@ -125,6 +127,10 @@ def owner_of(instance: DeployedInstance) -> tuple[PulumiStack | None, dict[str, 
         return owner, owner.outputs()
     except CelerylabError:
         return None, {}
+
+
+def _rung(owner: PulumiStack) -> str:
+    return CLUSTER if owner.project == CLUSTER else load_module(owner.folder).environment
 
 
 def _hours_left(expires: str) -> float:

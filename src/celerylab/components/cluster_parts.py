@@ -1,4 +1,4 @@
-"""What every cluster of ours has beside Kubernetes: KEDA, which scales pools of workers, and metrics-server."""
+"""What every cluster of ours has beside Kubernetes: KEDA, which scales pools of workers, metrics-server, and volumes on the nodes' own disks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pulumi_kubernetes as kubernetes
 from pulumi import ComponentResource, Input, Resource, ResourceOptions
 
-MANIFESTS = ("metrics/metrics-server.yaml", "keda/keda.yaml")
+MANIFESTS = ("metrics/metrics-server.yaml", "storage/local-path-storage.yaml", "keda/keda.yaml")
 
 
 class ClusterParts(ComponentResource):

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from docker.errors import APIError, BuildError
 
@@ -18,16 +19,15 @@ from celerylab.topology.cluster_parts import ClusterImage, programs_folder
 
 
 def save_archive(root: Path, image: ClusterImage, say: Callable[[str], None]) -> None:
-    """Makes the archive of `image` unless it is there: of our own program where scripts/toolchain built it, else of what a registry has.
+    """Makes the archive of `image` unless it is there: of our own programs where scripts/toolchain built them, else of what a registry has.
 
     Raises EngineError where neither can be had.
     """
     if image.archive.is_file():
         return
     with engine_errors(f"making the image {image.name}"):
-        program = programs_folder(root) / image.program
-        if program.is_file():
-            _build(root, image, program, say)
+        if programs_folder(root).is_dir():
+            _build(root, image, say)
         else:
             _pull(image, say)
         say(f"{image.name}: saving")
@@ -45,21 +45,22 @@ def _pull(image: ClusterImage, say: Callable[[str], None]) -> None:
             ) from None
 
 
-def _build(root: Path, image: ClusterImage, program: Path, say: Callable[[str], None]) -> None:
+def _build(root: Path, image: ClusterImage, say: Callable[[str], None]) -> None:
     say(f"{image.name}: making it")
-    client = engine()
-    lines = [
-        f"FROM {bake_dockerfile(root, image.base, say) if image.base else 'scratch'}",
-        "COPY root /",
-        f"USER {image.user}",
-        f'ENTRYPOINT ["{image.paths[0]}"]',
-    ]
-    try:
-        built, _ = client.images.build(fileobj=_context("\n".join(lines), program, image.paths), custom_context=True, rm=True, forcerm=True)
-    except BuildError as error:
-        raise EngineError(f"making the image {image.name}: {error.msg}") from None
+    base = bake_dockerfile(root, image.base, say) if image.base else "scratch"
+    built = _with_program(image, programs_folder(root) / image.program, base) if image.program else engine().images.get(base)
     for reference in image.references:
         built.tag(*reference.rsplit(":", 1))
+
+
+def _with_program(image: ClusterImage, program: Path, base: str) -> Any:
+    lines = [f"FROM {base}", "COPY root /", f"USER {image.user}", f'ENTRYPOINT ["{image.paths[0]}"]']
+    context = _context("\n".join(lines), program, image.paths)
+    try:
+        built, _ = engine().images.build(fileobj=context, custom_context=True, rm=True, forcerm=True)
+    except BuildError as error:
+        raise EngineError(f"making the image {image.name}: {error.msg}") from None
+    return built
 
 
 def _context(dockerfile: str, program: Path, paths: tuple[str, ...]) -> io.BytesIO:

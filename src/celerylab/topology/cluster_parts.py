@@ -9,6 +9,7 @@ from celerylab.paths import cache_dir
 
 PAUSE_VERSION = "3.10.1"  # what role containerd asks for
 _KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+BUSYBOX_VERSION = "1.35.0"  # Debian's
 _NOBODY = "65532:65532"  # as the official images of KEDA
 _EVERYWHERE, _NODES, _CONTROL_PLANE = ("control-plane", "node"), ("node",), ("control-plane",)  # groups of environments/cluster.yaml
 
@@ -18,7 +19,7 @@ class ClusterImage:
     """One image that hosts of `groups` bring along; `references` are its names.
 
     `program` is a file of the programs' folder, which is at each of `paths` in it. Made by us, it stands on an image of environments/images/
-    (`base`), or on nothing, and runs as `user`.
+    (`base`), or on nothing, and runs as `user`; without a program it is the base and nothing more.
     """
 
     name: str
@@ -47,6 +48,7 @@ def cluster_versions(root: Path) -> dict[str, str]:
         "coredns": "github.com/coredns/coredns",
         "keda": "github.com/kedacore/keda/v2",
         "metrics_server": "sigs.k8s.io/metrics-server",
+        "local_path_provisioner": "github.com/rancher/local-path-provisioner",
     }
     return {name: re.findall(rf"^\t{re.escape(module)} v([0-9.]+)", text, re.MULTILINE)[0] for name, module in modules.items()}
 
@@ -78,6 +80,14 @@ def cluster_images(root: Path) -> list[ClusterImage]:
             ("/metrics-server",),
             _NODES,
         ),
+        ClusterImage(
+            "local-path-provisioner",
+            (f"rancher/local-path-provisioner:v{versions['local_path_provisioner']}",),
+            "local-path-provisioner",
+            ("/usr/bin/local-path-provisioner",),
+            _NODES,
+        ),
+        ClusterImage("busybox", (f"busybox:{BUSYBOX_VERSION}",), "", (), _NODES, base="busybox"),
         ClusterImage("keda-operator", (f"{keda}:{versions['keda']}",), "keda-operator", ("/keda",), _NODES, user=_NOBODY),
         ClusterImage(
             "keda-adapter", (f"{keda}-metrics-apiserver:{versions['keda']}",), "keda-adapter", ("/keda-adapter",), _NODES, user=_NOBODY
