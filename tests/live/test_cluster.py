@@ -1,6 +1,7 @@
 """A local Kubernetes cluster: made, used, scaled, guarded and taken away. Skipped, with the reason, where its programs are not there."""
 
 import json
+import shutil
 import uuid
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
@@ -98,6 +99,8 @@ TASKS, SECONDS = 60, 2.0
 
 @pytest.fixture(scope="module")
 def shop(cluster: LiveCluster, root: Path) -> ShopOnCluster:
+    if shutil.which("helm") is None:
+        pytest.skip("helm is neither on PATH nor built; `scripts/toolchain helm` builds it")
     nodes = [host["container"] for host in cluster.outputs()["hosts"].values() if host["group"] == "node"]
     made = ShopOnCluster(root, cluster.kubeconfig, nodes)
     made.prepare()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -101,6 +102,8 @@ class ShopOnCluster:
         return ["--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE]
 
     def _run(self, command: list[str], given: str = "") -> str:
+        if shutil.which(command[0]) is None:
+            raise EngineError(f"{command[0]} is not on PATH; `scripts/toolchain helm kubernetes` builds helm and kubectl")
         whole = [command[0], *self._options, *command[1:]]
         result = subprocess.run(whole, input=given, capture_output=True, text=True, check=False)
         if result.returncode != 0:
