@@ -9,7 +9,7 @@ from rich.table import Table
 
 from celerylab.cli.arguments import Json, StackName
 from celerylab.cli.console import err, out, print_json, step
-from celerylab.cli.stack import Settings, clear_up, configured_of, parsed_settings, take_down
+from celerylab.cli.stack import Settings, clear_up, configured_of, deploy, parsed_settings, take_down
 from celerylab.errors import EngineError
 from celerylab.images.bake import bake as bake_image
 from celerylab.images.bake import missing
@@ -37,13 +37,8 @@ def up(stack: StackName = None, settings: Settings = [], json_: Json = False) ->
     configured = configured_of(target)
     # Checked before the stack exists, so that a typo leaves nothing behind.
     _prepare({**(configured or {}), **wanted})
-    if stack is not None or configured is None:
-        target.ensure()
-    target.configure({name: value for name, value in wanted.items() if (configured or {}).get(name) != value})
-    target.run("up", "--yes", "--skip-preview", quiet=json_)
-    if json_:
-        print_json({key: value for key, value in target.outputs().items() if key != "secrets"})
-    else:
+    deploy(target, stack is not None, wanted, configured, json_)
+    if not json_:
         out.print(
             f"the cluster is up as stack {target.name}; next: export KUBECONFIG=$(celerylab cluster kubeconfig), then `kubectl get nodes`"
         )

@@ -53,15 +53,20 @@ def up(
     for recipe in missing(recipes(plan)):
         with step(f"baking {recipe.name}") as baking:
             bake(plan, recipe, baking.say)
+    deploy(target, stack is not None, wanted, configured, json_)
+    if not json_:
+        out.print(f"module {plan.module.id} is up as stack {target.name}; next: `celerylab verify {plan.module.id}`")
+
+
+def deploy(target: PulumiStack, named: bool, wanted: dict[str, str], configured: dict[str, str] | None, json_: bool) -> None:
+    """Makes or selects the stack where it was `named` or is not there yet (`configured` is None then), sets what is `wanted`, and deploys it."""
     # Each of these starts `pulumi` once more, which takes a third of a second: only where it changes something.
-    if stack is not None or configured is None:
+    if named or configured is None:
         target.ensure()
     target.configure({name: value for name, value in wanted.items() if (configured or {}).get(name) != value})
     target.run("up", "--yes", "--skip-preview", quiet=json_)
     if json_:
         print_json({key: value for key, value in target.outputs().items() if key != "secrets"})
-    else:
-        out.print(f"module {plan.module.id} is up as stack {target.name}; next: `celerylab verify {plan.module.id}`")
 
 
 def down(
