@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from celerylab.errors import EngineError
 from celerylab.providers.engine import engine
@@ -15,6 +16,11 @@ from tests.unchanged import Unchanged, whole_folders
 
 TIERS = ("unit", "render", "roles", "live")
 LOCK = Path(tempfile.gettempdir()) / f"celerylab-tests-{os.getuid()}.lock"
+
+
+# How long an example takes says more of what else the machine does than of our code.
+settings.register_profile("celerylab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("celerylab")
 
 
 def pytest_configure(config: pytest.Config) -> None:
