@@ -41,6 +41,11 @@ def passphrase_file() -> Path:
     return data_dir() / "passphrase"
 
 
+def kubeconfig_dir() -> Path:
+    """Kubeconfigs of our clusters, by instance: whoever reads one may do everything there."""
+    return _private(data_dir() / "kubeconfigs")
+
+
 def _private(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path

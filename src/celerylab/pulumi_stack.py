@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from celerylab.errors import BusyError, EngineError, InputError, InterruptedRunError
-from celerylab.paths import data_dir
+from celerylab.paths import kubeconfig_dir
 from celerylab.shell_environment import shell_environment
 from celerylab.topology.names import DRAIN_VARIABLE, Instance, project_name
 
@@ -53,9 +53,7 @@ class PulumiStack:
     @property
     def kubeconfig(self) -> Path:
         """Where the kubeconfig of a cluster is, once `celerylab cluster kubeconfig` has written it."""
-        folder = data_dir() / "kubeconfigs"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder / f"{self.instance.id}.yaml"
+        return kubeconfig_dir() / f"{self.instance.id}.yaml"
 
     def exists(self) -> bool:
         """Whether the backend knows the stack. Asks for this one alone: a list of all reads what others are just writing."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import cached_property
 from typing import Any
 
 from tests.live.conftest import LiveStack, run
@@ -10,7 +11,7 @@ from tests.live.conftest import LiveStack, run
 class LiveCluster(LiveStack):
     """A cluster that a test drives through `celerylab cluster`, `pulumi` and `kubectl`."""
 
-    @property
+    @cached_property
     def kubeconfig(self) -> str:
         return self.cluster("kubeconfig").strip()
 
@@ -22,11 +23,8 @@ class LiveCluster(LiveStack):
         assert result.returncode != 0
         return result.stdout + result.stderr
 
-    def kubectl(self, *arguments: str, check: bool = True, given: str | None = None) -> str:
-        command = ["kubectl", "--kubeconfig", self.kubeconfig, *arguments]
-        if given is not None:
-            command = ["sh", "-c", 'printf "%s" "$GIVEN" | "$@" --filename -', "sh", *command]
-        return run(command, self.folder, check, env={"GIVEN": given or ""}).stdout
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        return run(["kubectl", "--kubeconfig", self.kubeconfig, *arguments], self.folder, check).stdout
 
     def get(self, *arguments: str) -> Any:
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))

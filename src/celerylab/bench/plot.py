@@ -1,7 +1,8 @@
 """A plot of a few curves over time, with a scale on either side, as SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Literal
 from xml.sax.saxutils import escape
 
@@ -64,7 +65,5 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 def _round_up(value: float) -> float:
     """The next number that STEPS equal steps lead to, each of them whole or half."""
-    step = 0.5
-    while step * STEPS < value:
-        step *= 2 if str(step)[0] in "15" or step < 1 else 2.5
-    return step * STEPS
+    steps: Iterable[float] = chain([0.5], (digit * 10**power for power in count() for digit in (1, 2, 5)))
+    return next(step for step in steps if step * STEPS >= value) * STEPS

@@ -18,8 +18,9 @@ from celerylab.images.recipe import recipes
 from celerylab.paths import project_root
 from celerylab.providers.engine import engine
 from celerylab.pulumi_stack import CLUSTER, PulumiStack, selected_stack
-from celerylab.topology.cluster import ClusterPlan, make_cluster_plan
+from celerylab.topology.cluster import make_cluster_plan
 from celerylab.topology.cluster_parts import programs_folder
+from celerylab.topology.names import WITH_STACKS_VARIABLE
 
 app = typer.Typer(help="A Kubernetes cluster on this machine, which stacks share.", no_args_is_help=True)
 
@@ -54,9 +55,7 @@ def down(
 ) -> None:
     """Destroys the cluster and shows the receipt. Refuses, with their names, while stacks are on it."""
     if with_stacks:
-        from celerylab.providers.cluster_tenants import WITH_STACKS
-
-        os.environ[WITH_STACKS] = "1"
+        os.environ[WITH_STACKS_VARIABLE] = "1"
     target = _stack(stack)
     take_down(target, force, remove, json_)
     target.kubeconfig.unlink(missing_ok=True)
@@ -122,7 +121,7 @@ def _stack(name: str | None) -> PulumiStack:
     return selected_stack(project_root() / "stacks" / CLUSTER, name)
 
 
-def _prepare(configuration: dict[str, str]) -> ClusterPlan:
+def _prepare(configuration: dict[str, str]) -> None:
     root = project_root()
     plan = make_cluster_plan(root, configuration)
     _toolchain("pulumi-kubernetes")
@@ -138,7 +137,6 @@ def _prepare(configuration: dict[str, str]) -> ClusterPlan:
     for recipe in missing(recipes(plan)):
         with step(f"baking {recipe.name}") as baking:
             bake_image(plan, recipe, baking.say)
-    return plan
 
 
 def _toolchain(tool: str) -> None:

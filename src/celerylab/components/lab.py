@@ -2,27 +2,20 @@
 
 from typing import Any
 
-import pulumi
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from celerylab import __version__
 from celerylab.components.machine import Machine, MachineArgs
-from celerylab.components.patience import wait_patiently
-from celerylab.errors import CelerylabError, EngineError
-from celerylab.images.bake import missing
-from celerylab.images.recipe import dockerfile_recipe, recipes
-from celerylab.paths import project_root
+from celerylab.components.program import address_of, attached, exported_hosts, run_stack
+from celerylab.images.recipe import dockerfile_recipe
 from celerylab.providers.gateway import Gateway
 from celerylab.providers.lease import Lease
 from celerylab.providers.ledger import Ledger
-from celerylab.providers.machine import hosts_present, machine
 from celerylab.providers.network import Network
 from celerylab.providers.secret import Secret
 from celerylab.topology.addresses import fixed_address, host_address
-from celerylab.topology.admission import admit
-from celerylab.topology.names import Instance, current_backend
+from celerylab.topology.names import Instance
 from celerylab.topology.plan import LEDGER_PORT, Plan, make_plan, probe_folder
-from celerylab.topology.settings import pulumi_configuration
 
 
 class LabEnvironment(ComponentResource):
@@ -65,15 +58,7 @@ class LabEnvironment(ComponentResource):
             "settings": plan.settings.values,
             "lab": {"source": plan.lab.source, "digest": plan.lab.digest},
             "endpoints": gateway.ports.apply(lambda ports: {key: f"127.0.0.1:{port:.0f}" for key, port in ports.items()}),
-            "hosts": {
-                host.name: {
-                    "container": machines[host.name].container,
-                    "group": host.group,
-                    "address": _address(networks["lab"], host.position),
-                    "image": machines[host.name].image_id,
-                }
-                for host in plan.hosts
-            },
+            "hosts": exported_hosts(plan, machines, networks["lab"]),
             "versions": {"celerylab": __version__},
         }
         self.register_outputs({"instance": instance.id})
@@ -84,7 +69,7 @@ class LabEnvironment(ComponentResource):
             f"{name}-ledger",
             name=instance.object_name("ledger"),
             image=dockerfile_recipe(plan.root, "support").reference,
-            networks=_at(networks, ["observe"], "ledger"),
+            networks=attached(networks, ["observe"], "ledger"),
             port=LEDGER_PORT,
             token=token.value,
             labels=instance.labels("ledger", "ledger"),
@@ -96,13 +81,13 @@ class LabEnvironment(ComponentResource):
         targets: dict[str, Output[str]] = {}
         for key, endpoint in plan.endpoints.items():
             position, port = plan.host_names[f"{endpoint.group}-1"], plan.endpoint_port(key)
-            targets[key] = Output.concat(_address(networks[endpoint.network], position), f":{port}")
+            targets[key] = Output.concat(address_of(networks[endpoint.network], position), f":{port}")
         targets["ledger"] = networks["observe"].subnet.apply(lambda subnet: f"{fixed_address(subnet, 'ledger')}:{LEDGER_PORT}")
         return Gateway(
             f"{name}-gateway",
             name=instance.object_name("gateway"),
             image=dockerfile_recipe(plan.root, "support").reference,
-            networks=_at(networks, list(networks), "gateway"),
+            networks=attached(networks, list(networks), "gateway"),
             targets=Output.all(**targets),
             fixed=plan.settings.ports,
             labels=instance.labels("gateway", "gateway"),
@@ -111,28 +96,11 @@ class LabEnvironment(ComponentResource):
 
 
 def run_program() -> None:
-    """What every rung's program does: read the configuration, plan, ask whether the machine can bear it, compose, export."""
-    wait_patiently()
-    try:
-        root = project_root()
-        configuration = pulumi_configuration()
-        plan = make_plan(root, configuration.pop("module", ""), configuration)
-        instance = Instance(current_backend(), pulumi.get_project(), pulumi.get_stack())
-        _admit(plan, instance)
-    except CelerylabError as error:
-        raise pulumi.RunError(str(error)) from None  # Pulumi shows the line alone, without a traceback
-    for key, value in LabEnvironment(f"lab-{plan.module.id}", plan, instance).outputs.items():
-        pulumi.export(key, value)
-
-
-def _admit(plan: Plan, instance: Instance) -> None:
-    """Refuses, before any resource exists, what the machine cannot bear and what is not baked."""
-    share = 1 - min(1.0, hosts_present(instance.id) / len(plan.hosts))
-    sizes = {host.name: host.size for host in plan.hosts}
-    admit(f"module {plan.module.id}", plan.needs, len(plan.environment.networks), share, machine(), sizes)
-    unbaked = missing(recipes(plan))
-    if unbaked:
-        raise EngineError(f"{len(unbaked)} images are not baked yet; run `celerylab images bake {plan.module.id}` once (it takes minutes)")
+    """What every rung's program does."""
+    run_stack(
+        lambda root, configuration: make_plan(root, configuration.pop("module", ""), configuration),
+        lambda plan, instance: LabEnvironment(f"lab-{plan.module.id}", plan, instance).outputs,
+    )
 
 
 def _context(plan: Plan, networks: dict[str, Network]) -> Output[dict[str, Any]]:
@@ -150,18 +118,3 @@ def _context(plan: Plan, networks: dict[str, Network]) -> Output[dict[str, Any]]
         }
 
     return Output.all(networks["lab"].subnet, networks["observe"].subnet).apply(known)
-
-
-def _address(network: Network, position: int) -> Output[str]:
-    return network.subnet.apply(lambda subnet: host_address(subnet, position))
-
-
-def _at(networks: dict[str, Network], names: list[str], who: str) -> Output[list[Any]]:
-    return Output.all(
-        *(
-            Output.all(networks[key].name, networks[key].subnet).apply(
-                lambda pair: {"name": pair[0], "address": fixed_address(pair[1], who)}
-            )
-            for key in names
-        )
-    )

@@ -54,6 +54,9 @@ class Machine(ComponentResource):
             Output.all(network.name, network.subnet).apply(lambda pair: {"name": pair[0], "address": host_address(pair[1], host.position)})
             for network in args.networks.values()
         ]
+        labels: dict[str, Input[str]] = {**args.instance.labels("host", host.name)}
+        if args.belongs_to:
+            labels[label("belongs-to")] = args.belongs_to.generation
         machine = Host(
             f"{name}-host",
             name=self.container,
@@ -63,7 +66,7 @@ class Machine(ComponentResource):
             memory=host.size.memory,
             capabilities=host.capabilities,
             networks=Output.all(*addresses),
-            labels={**args.instance.labels("host", host.name), **(_belonging(args.belongs_to) if args.belongs_to else {})},
+            labels=labels,
             opts=children,
         )
         converge = Converge(
@@ -85,7 +88,3 @@ class Machine(ComponentResource):
         self.image_id = machine.image_id
         self.applied = converge.applied
         self.register_outputs({"container": self.container, "image_id": self.image_id})
-
-
-def _belonging(host: Host) -> dict[str, Input[str]]:
-    return {label("belongs-to"): host.generation}

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,12 @@ class Interpreter:
 
     version: str
     machine: str
+
+    @classmethod
+    def ask(cls, run: Callable[[list[str]], str]) -> "Interpreter":
+        """The Python where `run` runs a command and returns its output."""
+        version, machine = run(["python3", "-c", "import platform; print(platform.python_version(), platform.machine())"]).split()
+        return cls(version, machine)
 
 
 def wheelhouse(requirements: str, interpreter: Interpreter) -> Path:

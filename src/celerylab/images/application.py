@@ -64,8 +64,5 @@ def _run(command: list[str], doing: str, stdin: object = None) -> None:
 
 
 def _interpreter(image: str) -> Interpreter:
-    script = "import platform; print(platform.python_version(), platform.machine())"
     with engine_errors(f"asking {image} for its Python"):
-        said = engine().containers.run(image, ["python3", "-c", script], remove=True, network_mode="none")
-    version, machine = said.decode().split()
-    return Interpreter(version, machine)
+        return Interpreter.ask(lambda command: engine().containers.run(image, command, remove=True, network_mode="none").decode())

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +36,22 @@ def bake(plan: HostsPlan, recipe: Recipe, say: Say) -> str:
 
     Raises EngineError or ConvergeError; a half-baked container never stays.
     """
-    with _only_one(recipe):
-        if _image(recipe.reference) is None:
-            with engine_errors(f"baking {recipe.reference}"), _room(recipe):
-                _build(recipe, say) if recipe.folder else _bake_roles(plan, recipe, say)
-    return recipe.reference
+    return _made(recipe, lambda: _build(recipe, say) if recipe.folder else _bake_roles(plan, recipe, say))
 
 
 def bake_dockerfile(root: Path, name: str, say: Say) -> str:
     """Makes the image of environments/images/<name>, and those that it stands on, unless they are there; returns its reference."""
     recipe = dockerfile_recipe(root, name)
     for part in lineage(recipe):
-        with _only_one(part):
-            if _image(part.reference) is None:
-                with engine_errors(f"building {part.reference}"), _room(part):
-                    _build(part, say)
+        _made(part, partial(_build, part, say))
+    return recipe.reference
+
+
+def _made(recipe: Recipe, make: Callable[[], None]) -> str:
+    with _only_one(recipe):
+        if _image(recipe.reference) is None:
+            with engine_errors(f"baking {recipe.reference}"), _room(recipe):
+                make()
     return recipe.reference
 
 
@@ -100,7 +102,7 @@ def _bake_roles(plan: HostsPlan, recipe: Recipe, say: Say) -> None:
     )
     try:
         connection = docker_connection(name)
-        interpreter = _interpreter(name)
+        interpreter = Interpreter.ask(lambda command: run_on_host(connection, command))
         variables = {**dict(recipe.variables), **wheelhouses(plan, recipe, interpreter, say)}
         tasks = [
             {"name": f"Install {role}", "ansible.builtin.include_role": {"name": role, "tasks_from": "install"}} for role in recipe.roles
@@ -138,12 +140,6 @@ _CLEAN_UP = """
 rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/* /root/.cache /root/.ansible /var/log/journal/*
 : > /etc/machine-id
 """
-
-
-def _interpreter(container: str) -> Interpreter:
-    script = "import platform; print(platform.python_version(), platform.machine())"
-    version, machine = run_on_host(docker_connection(container), ["python3", "-c", script]).split()
-    return Interpreter(version, machine)
 
 
 def _labels(recipe: Recipe) -> dict[str, str]:

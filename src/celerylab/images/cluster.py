@@ -83,6 +83,7 @@ def _context(dockerfile: str, program: Path, paths: tuple[str, ...]) -> io.Bytes
 
 
 def _save(image: ClusterImage) -> None:
+    image.archive.parent.mkdir(exist_ok=True)
     unfinished = image.archive.with_suffix(".part")
     # The SDK saves one name; of several, archives hold their layers once.
     result = subprocess.run(["docker", "save", "--output", str(unfinished), *image.references], capture_output=True, text=True, check=False)

@@ -9,8 +9,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from celerylab.errors import BusyError
 from celerylab.providers.engine import find_container, say
-
-WITH_STACKS = "CELERYLAB_WITH_STACKS"  # `celerylab cluster down --with-stacks` sets it: the stacks' namespaces go with the cluster
+from celerylab.topology.names import WITH_STACKS_VARIABLE
 
 
 class ClusterTenantsProvider(ResourceProvider):
@@ -36,7 +35,7 @@ class ClusterTenantsProvider(ResourceProvider):
         if container is None or container.status != "running":
             return
         stacks = stacks_on(client_of(props["kubeconfig"]))
-        if stacks and not os.environ.get(WITH_STACKS):
+        if stacks and not os.environ.get(WITH_STACKS_VARIABLE):
             raise BusyError(
                 f"{len(stacks)} stacks are on this cluster: {', '.join(stacks)}; take them down first, or with it by "
                 "`celerylab cluster down --with-stacks`"

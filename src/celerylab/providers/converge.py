@@ -173,9 +173,7 @@ def _interpreter(connection: Mapping[str, Any]) -> Interpreter:
         container = find_container(connection["container"])
         if container is not None and label("python") in container.labels:
             return Interpreter(container.labels[label("python")], container.labels[label("machine")])
-    script = "import platform; print(platform.python_version(), platform.machine())"
-    version, machine = run_on_host(connection, ["python3", "-c", script]).split()
-    return Interpreter(version, machine)
+    return Interpreter.ask(lambda command: run_on_host(connection, command))
 
 
 def _restarted_if_unfinished(host: str, connection: Mapping[str, Any], new: bool) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from celerylab.digest import digest_json
 from celerylab.topology.cluster_parts import ClusterImage, cluster_images, cluster_versions, programs_folder
-from celerylab.topology.environment import Environment, load_environment
+from celerylab.topology.environment import Environment, Needs, load_environment
 from celerylab.topology.hosts import HostPlan, RolePlan, capabilities, positions
 from celerylab.topology.lab import deep_merge
 from celerylab.topology.roles import Roles
@@ -18,7 +18,6 @@ from celerylab.topology.settings import StackSettings, stack_settings
 
 PODS = "10.244.0.0/16"
 CONTROL_PLANE = "control-plane-1"
-API_PORT = 6443
 _SECRET = re.compile(r"celerylab_secrets\.(\w+)")
 
 
@@ -30,6 +29,14 @@ class ClusterPlan:
     environment: Environment
     settings: StackSettings
     roles: Roles
+
+    title = "the cluster"
+    bake_command = "celerylab cluster bake"
+
+    @property
+    def needs(self) -> Needs:
+        """What the cluster takes of the machine."""
+        return self.environment.needs
 
     @cached_property
     def host_names(self) -> dict[str, int]:
@@ -46,9 +53,11 @@ class ClusterPlan:
         """Values for the roles' variables for all hosts."""
         programs = programs_folder(self.root) / "host"
         # Where we built none, hosts have the packages of Kubernetes' own repository.
-        return {**self.environment.vars, "kubernetes_node_programs": str(programs) if programs.is_dir() else ""}
+        found = {"kubernetes_node_programs": str(programs) if programs.is_dir() else ""}
+        pause = next(image for image in self.images if image.name == "pause")
+        return {**self.environment.vars, **found, "containerd_sandbox_image": pause.references[0]}
 
-    @property
+    @cached_property
     def versions(self) -> dict[str, str]:
         """Version of each part of the cluster by its name."""
         return cluster_versions(self.root)

@@ -1,13 +1,13 @@
 """What a local cluster is made of: versions, programs and images, as tools/ pins them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from celerylab.digest import digest_json
+from celerylab.digest import digest_json, digest_tree
 from celerylab.paths import cache_dir
 
-PAUSE_VERSION = "3.10.1"  # what role containerd asks for
+PAUSE_VERSION = "3.10.1"  # the one that kubeadm of this Kubernetes wants
 _KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 BUSYBOX_VERSION = "1.35.0"  # Debian's
 _NOBODY = "65532:65532"  # as the official images of KEDA
@@ -34,9 +34,7 @@ class ClusterImage:
     @property
     def archive(self) -> Path:
         """Where the image is kept for nodes to bring along."""
-        folder = cache_dir() / "cluster-images"
-        folder.mkdir(exist_ok=True)
-        return folder / f"{self.name}-{self.key}.tar"
+        return cache_dir() / "cluster-images" / f"{self.name}-{self.key}.tar"
 
 
 def cluster_versions(root: Path) -> dict[str, str]:
@@ -101,5 +99,10 @@ def cluster_images(root: Path) -> list[ClusterImage]:
             user=_NOBODY,
         ),
     ]
-    tools = (root / ".tools").resolve().name
-    return [ClusterImage(**{**vars(image), "key": digest_json([vars(image), tools])[:12]}) for image in wanted]
+    return [replace(image, key=_key(root, image)) for image in wanted]
+
+
+def _key(root: Path, image: ClusterImage) -> str:
+    """Hash of what decides the archive: the image's description, the tools that were built, and the recipe of what it stands on."""
+    base = digest_tree(root / "environments" / "images" / image.base) if image.base else ""
+    return digest_json([asdict(image), (root / ".tools").resolve().name, base])[:12]

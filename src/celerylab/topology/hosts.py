@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from celerylab.topology.environment import Group, Setting, Size
+from celerylab.topology.environment import Environment, Group, Needs, Setting, Size
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import StackSettings
 from celerylab.topology.source import read_yaml
@@ -47,6 +47,22 @@ class HostsPlan(Protocol):
     @property
     def settings(self) -> StackSettings:
         """The stack's configuration."""
+
+    @property
+    def environment(self) -> Environment:
+        """The rung, or the cluster."""
+
+    @property
+    def needs(self) -> Needs:
+        """What the stack takes of the machine."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a sentence."""
+
+    @property
+    def bake_command(self) -> str:
+        """The command that makes its images."""
 
     @property
     def hosts(self) -> tuple[HostPlan, ...]:

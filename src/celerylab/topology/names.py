@@ -9,6 +9,7 @@ from pathlib import Path
 LABEL_PREFIX = "io.celerylab"
 LABEL_SCHEMA = "1"
 DRAIN_VARIABLE = "CELERYLAB_DRAIN_SECONDS"  # for a whole `pulumi destroy`: over what the stack says of its workers; `celerylab down` sets 0
+WITH_STACKS_VARIABLE = "CELERYLAB_WITH_STACKS"  # a cluster that goes takes stacks along; `celerylab cluster down --with-stacks` sets it
 
 
 def label(key: str) -> str:

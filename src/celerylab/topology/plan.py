@@ -62,6 +62,16 @@ class Plan:
         """What the stack takes of the machine: the module says it, because it knows its groups."""
         return self.module.needs
 
+    @property
+    def title(self) -> str:
+        """What it is, in a sentence."""
+        return f"module {self.module.id}"
+
+    @property
+    def bake_command(self) -> str:
+        """The command that makes its images."""
+        return f"celerylab images bake {self.module.id}"
+
     @cached_property
     def host_names(self) -> dict[str, int]:
         """Position of every host by its name."""
@@ -177,6 +187,8 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
     services = load_model(root / "environments" / "services.yaml", Services)
     roles = Roles(root / "roles")
     plan = Plan(root, module, environment, services, settings, snapshot(folder, settings.lab, cache_dir() / "labs"), roles)
+    if "observe" not in environment.networks:
+        raise environment_source.error(("networks",), "networks must hold lab and observe")
     module_source = read_yaml(folder / "module.yaml")
     _check_groups(plan, module_source)
     used = {role for group in plan.groups.values() for role in group.roles}
