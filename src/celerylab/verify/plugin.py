@@ -24,6 +24,7 @@ from celerylab.verify.results import Verdict
 from celerylab.verify.stack import Stack
 
 if TYPE_CHECKING:  # testinfra and Celery: see SLOW_IMPORTS
+    from celerylab.verify.cluster import ClusterView
     from celerylab.verify.hosts import ObservedHost
     from celerylab.verify.worker import WorkerClient
 
@@ -157,6 +158,14 @@ def hosts(stack: Stack) -> "dict[str, ObservedHost]":
     from celerylab.verify.hosts import ObservedHost
 
     return {name: ObservedHost(name, host["container"]) for name, host in stack.hosts.items()}
+
+
+@pytest.fixture(scope="session")
+def cluster(stack: Stack) -> "ClusterView":
+    """The stack's namespace on its cluster."""
+    from celerylab.verify.cluster import ClusterView
+
+    return ClusterView.of(stack)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,25 @@
+"""kubectl with a kubeconfig that is a secret of ours and in no file but for the moment."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def kubeconfig_file(kubeconfig: str) -> Iterator[Path]:
+    """A file with `kubeconfig` (YAML) that its owner alone may read, for as long as the block takes."""
+    handle, name = tempfile.mkstemp(prefix="celerylab-", suffix=".yaml")  # mode 0600
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(kubeconfig)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def kubectl(kubeconfig: Path, namespace: str, *arguments: str) -> list[str]:
+    """The command line that asks kubectl, with the file `kubeconfig`, about `namespace`."""
+    return ["kubectl", "--kubeconfig", str(kubeconfig), "--namespace", namespace, *arguments]

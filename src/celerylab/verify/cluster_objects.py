@@ -1,0 +1,101 @@
+"""What a cluster has, at one moment, as checks read it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod. `node` and `address` are empty while it has none; `raw` is the client's V1Pod, for all else."""
+
+    name: str
+    uid: str
+    labels: dict[str, str]
+    node: str
+    address: str
+    phase: str
+    ready: bool
+    terminating: bool
+    restarts: int
+    raw: Any
+
+    @classmethod
+    def of(cls, raw: Any) -> "Pod":
+        """The pod that the API shows as `raw`."""
+        return cls(
+            name=raw.metadata.name,
+            uid=raw.metadata.uid,
+            labels=dict(raw.metadata.labels or {}),
+            node=raw.spec.node_name or "",
+            address=raw.status.pod_ip or "",
+            phase=raw.status.phase or "",
+            ready=_condition(raw, "Ready"),
+            terminating=raw.metadata.deletion_timestamp is not None,
+            restarts=sum(status.restart_count for status in raw.status.container_statuses or []),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment or StatefulSet: how many pods are wanted, there, ready, and of its newest template. `raw` is the client's object."""
+
+    name: str
+    wanted: int
+    there: int
+    ready: int
+    updated: int
+    raw: Any
+
+    @classmethod
+    def of(cls, raw: Any) -> "Workload":
+        """The Deployment or StatefulSet that the API shows as `raw`."""
+        status = raw.status
+        there, ready, updated = status.replicas or 0, status.ready_replicas or 0, status.updated_replicas or 0
+        return cls(raw.metadata.name, raw.spec.replicas or 0, there, ready, updated, raw)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has what is wanted and nothing else, as far as its controller has seen what was written last."""
+        seen = (self.raw.status.observed_generation or 0) >= self.raw.metadata.generation
+        return seen and self.wanted == self.there == self.ready == self.updated
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.ready} of {self.wanted} pods ready"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node. New pods come to it where it is `schedulable`."""
+
+    name: str
+    ready: bool
+    schedulable: bool
+
+    @classmethod
+    def of(cls, raw: Any) -> "Node":
+        """The node that the API shows as `raw`."""
+        return cls(raw.metadata.name, _condition(raw, "Ready"), not raw.spec.unschedulable)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What Kubernetes noted: `about` is such as `Pod/worker-0`, `last` an ISO time, `count` how often."""
+
+    about: str
+    type: str
+    reason: str
+    message: str
+    count: int
+    last: str
+
+    @classmethod
+    def of(cls, raw: Any) -> "Event":
+        """The event that the API shows as `raw`."""
+        last = raw.last_timestamp or raw.event_time or raw.metadata.creation_timestamp
+        about = f"{raw.involved_object.kind}/{raw.involved_object.name}"
+        return cls(about, raw.type or "", raw.reason or "", raw.message or "", raw.count or 1, last.isoformat() if last else "")
+
+
+def _condition(raw: Any, kind: str) -> bool:
+    return any(condition.type == kind and condition.status == "True" for condition in raw.status.conditions or [])
