@@ -47,6 +47,6 @@ class BusyError(CelerylabError):
 
 
 class InterruptedRunError(CelerylabError):
-    """The user pressed Ctrl-C while Pulumi ran; the message says how to go on."""
+    """We were asked to end (Ctrl-C, SIGTERM) while Pulumi ran, and it has ended by itself; the message says how to go on."""
 
     exit_code = 130

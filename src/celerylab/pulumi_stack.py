@@ -12,6 +12,7 @@ from typing import Any
 
 from celerylab.errors import BusyError, EngineError, InputError, InterruptedRunError
 from celerylab.paths import kubeconfig_dir
+from celerylab.processes import run_to_its_end
 from celerylab.shell_environment import shell_environment
 from celerylab.topology.names import DRAIN_VARIABLE, Instance, project_name
 
@@ -128,20 +129,13 @@ class PulumiStack:
     def run(self, *arguments: str, quiet: bool = False, more: Mapping[str, str] | None = None) -> None:
         """Runs `pulumi` with the terminal as it is, so that its display and Ctrl-C are its own; `more` is added to its environment.
 
-        Raises EngineError where it fails; what went wrong has been shown then, or is in the message when `quiet`.
+        Raises EngineError where it fails; what went wrong has been shown then, or is in the message when `quiet`. Raises InterruptedRunError
+        where we were asked to end meanwhile: `pulumi` has ended by then, and holds no lock.
         """
         command = [self._pulumi(), *arguments, "--stack", self.name]
         try:
-            result = subprocess.run(
-                command,
-                cwd=self.folder,
-                env={**self.environment, **(more or {})},
-                check=False,
-                text=True,
-                capture_output=quiet,
-                stdin=subprocess.DEVNULL if quiet else None,
-            )
-        except KeyboardInterrupt:
+            result = run_to_its_end(command, self.folder, {**self.environment, **(more or {})}, quiet)
+        except InterruptedRunError:
             raise InterruptedRunError(f"interrupted; `pulumi {arguments[0]}` again goes on from here") from None
         if result.returncode != 0:
             said = f": {_error_of(result.stdout + result.stderr)}" if quiet else "; see above"
