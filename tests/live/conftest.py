@@ -119,6 +119,26 @@ def shared(module_02: Path, _images: None) -> Iterator[LiveStack]:
 
 
 @pytest.fixture
+def says(request: pytest.FixtureRequest):
+    """Checks that a command fails with one line that holds all `words`; keeps the line for whoever asks with CELERYLAB_BAD_DAYS=FILE."""
+
+    def check(result: subprocess.CompletedProcess[str], *words: str, code: int | None = None) -> str:
+        assert result.returncode != 0, result.stdout
+        lines = [line for line in (result.stdout + "\n" + result.stderr).splitlines() if "rror: " in line]
+        line = next((line for line in lines if all(word in line for word in words)), None)
+        assert line is not None, f"no line with {words} in:\n{result.stdout}\n{result.stderr}"
+        assert "Traceback" not in result.stdout + result.stderr
+        if code is not None:
+            assert result.returncode == code
+        if os.environ.get("CELERYLAB_BAD_DAYS"):
+            with Path(os.environ["CELERYLAB_BAD_DAYS"]).open("a", encoding="utf-8") as file:
+                file.write(f"{request.node.name}: {line.strip()}\n")
+        return line
+
+    return check
+
+
+@pytest.fixture
 def checkout(root: Path, tmp_path: Path) -> Path:
     """A clone with the uncommitted state of the working tree, so that the learner's lab/ is nobody else's."""
     return copy_checkout(root, tmp_path / "checkout")

@@ -3,40 +3,13 @@
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from celerylab.converge.workers import MARKER
-from celerylab.providers.engine import engine, find_container, left_behind
-from celerylab.pulumi_stack import PulumiStack
-from celerylab.shell_environment import shell_environment
+from celerylab.providers.engine import engine, left_behind
 from tests.live.conftest import LiveStack, run
-
-
-@pytest.fixture
-def says(request: pytest.FixtureRequest):
-    """Checks that a command fails with one line that holds all `words`; keeps the line for whoever asks with CELERYLAB_BAD_DAYS=FILE."""
-
-    def check(result: subprocess.CompletedProcess[str], *words: str, code: int | None = None) -> str:
-        assert result.returncode != 0, result.stdout
-        lines = [line for line in (result.stdout + "\n" + result.stderr).splitlines() if "rror: " in line]
-        line = next((line for line in lines if all(word in line for word in words)), None)
-        assert line is not None, f"no line with {words} in:\n{result.stdout}\n{result.stderr}"
-        assert "Traceback" not in result.stdout + result.stderr
-        if code is not None:
-            assert result.returncode == code
-        if os.environ.get("CELERYLAB_BAD_DAYS"):
-            with Path(os.environ["CELERYLAB_BAD_DAYS"]).open("a", encoding="utf-8") as file:
-                file.write(f"{request.node.name}: {line.strip()}\n")
-        return line
-
-    return check
 
 
 @pytest.fixture
@@ -146,93 +119,6 @@ def test_an_edited_suite(checkout: Path, shared: LiveStack) -> None:
     assert result.returncode == 8
     assert "this suite is not the published one: verify/ was edited" in result.stdout
     assert json.loads(shared.celerylab("verify", "--json", "-o", "02.2").stdout)["fingerprint"]["suite_published"]
-
-
-def locked(stack: LiveStack) -> bool:
-    """Whether a run has begun to work on the stack."""
-    return bool(PulumiStack(stack.folder, stack.name).locks())
-
-
-def converging(stack: LiveStack) -> bool:
-    """Whether Ansible is at work on the host: it has noted that it began."""
-    container = find_container(f"celerylab-{stack.instance}-node-1")
-    return container is not None and container.status == "running" and container.exec_run(["test", "-e", MARKER]).exit_code == 0
-
-
-def variables() -> set[Path]:
-    """Where the runs of Ansible on this machine keep their variables, those of other tests as well."""
-    return set(Path("/dev/shm").glob("celerylab-*"))
-
-
-def wait_until(holds: Callable[[LiveStack], bool], stack: LiveStack, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds(stack):
-        assert time.monotonic() < deadline, f"not {holds.__name__} after {seconds:.0f} s"
-        time.sleep(0.1)
-
-
-def interrupted(
-    stack: LiveStack, when: Callable[[LiveStack], bool], number: signal.Signals, *command: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs `pulumi` in a group of its own, as a terminal does, and sends a signal as soon as `when` holds: Ctrl-C to the group, a kill to the one."""
-    process = subprocess.Popen(
-        ["pulumi", *command, "--yes", "--skip-preview", "--non-interactive", "--stack", stack.name],
-        cwd=stack.folder,
-        env={**os.environ, **shell_environment(os.environ)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    wait_until(when, stack)
-    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(command, process.returncode, output, "")
-
-
-def test_ctrl_c_during_up_and_destroy_then_up_again(stack: LiveStack, says) -> None:
-    stack.pulumi("stack", "init")
-    stack.pulumi("config", "set", "celerylab:lab", "solution")
-    says(interrupted(stack, converging, signal.SIGINT, "up"), "update canceled")
-    stack.pulumi("up", "--yes", "--skip-preview")
-    assert stack.verdicts("02.2")["02.2"]["verdict"] == "PASS"
-    interrupted(stack, locked, signal.SIGINT, "destroy")
-    stack.pulumi("up", "--yes", "--skip-preview")
-    assert stack.verdicts("02.2")["02.2"]["verdict"] == "PASS"
-    assert "left behind: 0" in stack.pulumi("destroy", "--yes", "--skip-preview").stdout
-
-
-def test_kill_9_then_unlock_and_up(stack: LiveStack, says) -> None:
-    stack.pulumi("stack", "init")
-    stack.pulumi("config", "set", "celerylab:lab", "solution")
-    others = variables()
-    assert interrupted(stack, converging, signal.SIGKILL, "up").returncode == -signal.SIGKILL
-    killed = variables() - others
-    says(stack.pulumi("up", "--yes", "--skip-preview", check=False), "the stack is currently locked")
-    says(stack.celerylab("up", check=False), "is locked by another run", "celerylab unlock 02")
-    assert "is unlocked" in stack.celerylab("unlock").stdout
-    again = stack.pulumi("up", "--yes", "--skip-preview")
-    assert "pending operations" not in again.stdout
-    assert stack.verdicts("02.2")["02.2"]["verdict"] == "PASS"
-    deadline = time.monotonic() + 60  # a run of another test may have begun at the same moment
-    while killed & variables():  # they hold secrets
-        assert time.monotonic() < deadline, f"{killed & variables()} of the killed run are still there"
-        time.sleep(0.5)
-
-
-def test_a_lock_whose_owner_lives_is_not_cleared(stack: LiveStack, says) -> None:
-    stack.pulumi("stack", "init")
-    stack.pulumi("config", "set", "celerylab:lab", "solution")
-    process = subprocess.Popen(
-        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", stack.name],
-        cwd=stack.folder,
-        env={**os.environ, **shell_environment(os.environ)},
-        stdout=subprocess.DEVNULL,
-    )
-    wait_until(locked, stack)
-    says(stack.celerylab("unlock", check=False), f"is in use by process {process.pid}", code=7)
-    assert process.wait(timeout=120) == 0
 
 
 def test_the_state_is_lost_then_down_force(stack: LiveStack) -> None:

@@ -104,17 +104,21 @@ def test_without_a_terminal_a_command_is_told_once_and_waited_for(
 @pytest.mark.parametrize("by_key", [True, False], ids=["ctrl-c", "sigterm"])
 def test_in_a_terminal_a_command_is_told_once_and_waited_for(around: tuple[list[str], Path], by_key: bool) -> None:
     command, log = around
-    process, terminal = pty.fork()
-    if process == 0:
+    terminal, its_side = pty.openpty()
+
+    def begin() -> None:
+        os.login_tty(its_side)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.execv(command[0], command)  # noqa: S606 (in the child of a fork)
+
+    process = subprocess.Popen(command, preexec_fn=begin, pass_fds=[its_side])
     wait_for(log)
     if by_key:
         os.write(terminal, b"\x03")
     else:
-        os.kill(process, signal.SIGTERM)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 130
+        process.terminate()
+    assert process.wait(timeout=30) == 130
     os.close(terminal)
+    os.close(its_side)
     assert log.read_text() == "told once"
 
 
