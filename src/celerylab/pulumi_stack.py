@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from celerylab.errors import BusyError, EngineError, InputError, InterruptedRunError
 from celerylab.paths import kubeconfig_dir
+from celerylab.private_folders import temporary_folder
 from celerylab.processes import run_to_its_end
 from celerylab.shell_environment import shell_environment
 from celerylab.topology.names import DRAIN_VARIABLE, Instance, project_name
@@ -134,7 +136,8 @@ class PulumiStack:
         """
         command = [self._pulumi(), *arguments, "--stack", self.name]
         try:
-            result = run_to_its_end(command, self.folder, {**self.environment, **(more or {})}, quiet)
+            with self._private_environment() as environment:
+                result = run_to_its_end(command, self.folder, {**environment, **(more or {})}, quiet)
         except InterruptedRunError:
             raise InterruptedRunError(f"interrupted; `pulumi {arguments[0]}` again goes on from here") from None
         if result.returncode != 0:
@@ -142,20 +145,24 @@ class PulumiStack:
             raise EngineError(f"pulumi {arguments[0]} failed{said}")
 
     def _capture(self, *arguments: str) -> str:
-        result = subprocess.run(
-            [self._pulumi(), *arguments, "--non-interactive"],
-            cwd=self.folder,
-            env=self.environment,
-            check=False,
-            text=True,
-            capture_output=True,
-        )
+        result = self._ask(*arguments)
         if result.returncode == 0:
             return result.stdout
         said = _error_of(result.stderr or result.stdout)
         if "no stack named" in said:
             raise InputError(f"{self.title} has no stack {self.name}; `{self.command('up')} --stack {self.name}` makes it")
         raise EngineError(f"pulumi {' '.join(arguments[:2])}: {said}")
+
+    def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [self._pulumi(), *arguments, "--non-interactive"]
+        with self._private_environment() as environment:
+            return subprocess.run(command, cwd=self.folder, env=environment, check=False, text=True, capture_output=True)
+
+    @contextmanager
+    def _private_environment(self) -> Iterator[dict[str, str]]:
+        """`environment` with a TMPDIR that is gone afterwards: Pulumi leaves its logs there, and its provider for Kubernetes a kubeconfig."""
+        with temporary_folder() as folder:
+            yield {**self.environment, "TMPDIR": str(folder)}
 
     def _pulumi(self) -> str:
         found = shutil.which("pulumi", path=self.environment["PATH"])
@@ -176,14 +183,7 @@ def selected_stack(folder: Path, wanted: str | None) -> PulumiStack:
     if wanted:
         return PulumiStack(folder, wanted)
     probe = PulumiStack(folder, DEFAULT_STACK)
-    result = subprocess.run(
-        [probe._pulumi(), "stack", "--show-name", "--non-interactive"],
-        cwd=folder,
-        env=probe.environment,
-        check=False,
-        text=True,
-        capture_output=True,
-    )
+    result = probe._ask("stack", "--show-name")
     name = result.stdout.strip().split("/")[-1]
     return PulumiStack(folder, name) if result.returncode == 0 and name else probe
 

@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,11 @@ from typing import Any
 
 from celerylab.converge.connection import Connection, inventory_variables, strategy_environment
 from celerylab.errors import ConvergeError
-from celerylab.processes import alive, end_processes_naming
+from celerylab.private_folders import short_folder
+from celerylab.private_folders import sweep as sweep
+from celerylab.processes import end_processes_naming
 
 TIMEOUT_SECONDS = 900
-_PREFIX = "celerylab-"
 _ENVIRONMENT = {
     "ANSIBLE_DEPRECATION_WARNINGS": "0",
     "ANSIBLE_FORCE_HANDLERS": "1",  # what was changed before a failure is restarted as well
@@ -68,16 +67,16 @@ def run_play(
             failures.append(f"{host}: {_task_name(data)}: {_message(data.get('res', {}))}")
         return False
 
-    sweep()
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=_memory_directory()) as private:
+    with short_folder() as private:
         hosts = {"all": {"hosts": {host: {**inventory_variables(connection), **variables}}}}
-        inventory = Path(private, "inventory.yml")
+        inventory = private / "inventory.yml"
         inventory.touch(mode=0o600)
         inventory.write_text(json.dumps(hosts), encoding="utf-8")
-        environment = {**_ENVIRONMENT, **strategy_environment(), "ANSIBLE_ROLES_PATH": str(roles), "ANSIBLE_HOME": f"{private}/ansible"}
+        own = {"ANSIBLE_ROLES_PATH": str(roles), "ANSIBLE_HOME": str(private / "ansible"), "TMPDIR": str(private)}
+        environment = {**_ENVIRONMENT, **strategy_environment(), **own}
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         result = ansible_runner.run(
-            private_data_dir=private,
+            private_data_dir=str(private),
             playbook=[{"hosts": "all", "gather_facts": False, **play}],
             inventory=str(inventory),
             envvars=environment,
@@ -90,7 +89,7 @@ def run_play(
             timeout=TIMEOUT_SECONDS,
         )
         if result.status != "successful":
-            end_processes_naming(Path(private))
+            end_processes_naming(private)
         if result.status == "canceled":
             raise ConvergeError(f"{host}: cancelled; run `pulumi up` again, it goes on with what is not done")
         if result.status == "timeout":
@@ -99,21 +98,6 @@ def run_play(
             # The last one: a role that rescues a failure says in its own words what is wrong.
             raise ConvergeError(failures[-1] if failures else f"{host}: ansible-playbook failed: {_tail(result)}")
     return PlayResult(counts["tasks"], counts["changed"])
-
-
-def sweep() -> None:
-    """Removes private directories of runs that were killed: they hold secrets, and nobody else would."""
-    for path in Path(_memory_directory() or tempfile.gettempdir()).glob(f"{_PREFIX}[0-9]*-*"):
-        process = path.name.removeprefix(_PREFIX).split("-")[0]
-        if path.stat().st_uid == os.getuid() and not alive(int(process)):
-            end_processes_naming(path)
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _memory_directory() -> str | None:
-    """A folder in memory, where there is one: a run writes many small files, and the variables hold secrets."""
-    shared = Path("/dev/shm")  # noqa: S108
-    return str(shared) if shared.is_dir() and os.access(shared, os.W_OK) else None
 
 
 def _task_name(data: Mapping[str, Any]) -> str:
