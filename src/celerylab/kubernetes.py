@@ -13,6 +13,7 @@ from celerylab.errors import EngineError
 from celerylab.topology.names import LABEL_PREFIX
 
 INSTANCE_LABEL = f"{LABEL_PREFIX}/instance"
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 STACK_ANNOTATION = f"{LABEL_PREFIX}/stack"
 TIMEOUT_SECONDS = 15
 
@@ -30,7 +31,10 @@ def stacks_on(api: Any) -> list[str]:
 
 
 def nodes_of(api: Any) -> list[dict[str, Any]]:
-    """Every node's name, address, whether it is ready, and how many pods it runs. Raises EngineError where the API does not answer."""
+    """Every node: its name, whether the cluster itself runs on it, its address, whether it is ready, and how many pods it runs.
+
+    Raises EngineError where the API does not answer.
+    """
     core = client.CoreV1Api(api)
     with _answers("the cluster does not say what nodes it has"):
         nodes = core.list_node(_request_timeout=TIMEOUT_SECONDS).items
@@ -38,6 +42,7 @@ def nodes_of(api: Any) -> list[dict[str, Any]]:
     return [
         {
             "name": node.metadata.name,
+            "control_plane": CONTROL_PLANE_LABEL in (node.metadata.labels or {}),
             "address": next((address.address for address in node.status.addresses if address.type == "InternalIP"), ""),
             "ready": any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions),
             "pods": pods.count(node.metadata.name),

@@ -98,6 +98,7 @@ def test_what_runs_the_application_also_reaches_what_the_values_add(name: str) -
     [
         ({}, []),
         (SCALED, [KEDA]),
+        ({"exporter": {"pools": {"mail": {"nodes": "celery@mail-", "queues": ["mail"]}}}}, [KEDA]),
         ({"networkPolicy": {"prometheus": [MONITORING]}}, [MONITORING]),
         (merged(SCALED, {"networkPolicy": {"prometheus": [MONITORING]}}), [KEDA, MONITORING]),
         (

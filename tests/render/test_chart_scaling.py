@@ -163,6 +163,13 @@ def test_the_exporter_watches_every_pool_by_the_names_that_workers_and_keda_use(
     assert (listening["name"], str(listening["containerPort"])) == (port["targetPort"], env(container(objects, "exporter"))["PORT"])
 
 
+def test_the_exporter_tells_the_load_of_workers_that_the_chart_does_not_make() -> None:
+    mail = {"nodes": "celery@mail-", "queues": ["mail"]}
+    objects = render({**MINIMAL, "workers": {}}, OUTSIDE, {"exporter": {"pools": {"mail": mail}}})
+    assert json.loads(env(container(objects, "exporter"))["POOLS"]) == {"mail": mail}
+    assert not [found for found in objects if found["kind"] == "Deployment" and found["metadata"]["name"] != "shop-celery-exporter"]
+
+
 def test_prometheus_is_asked_for_this_pool_and_no_answer_is_not_zero() -> None:
     objects = render(MINIMAL, OUTSIDE, scaled("prometheus", concurrency=2), PROMETHEUS)
     assert one(objects, "ScaledObject", "worker-fast")["spec"]["triggers"] == [

@@ -14,7 +14,7 @@ from celerylab.paths import project_root
 from celerylab.processes import alive, end_orphaned_plugins
 from celerylab.providers.engine import engine, left_behind, remove_instance
 from celerylab.pulumi_stack import PulumiStack
-from celerylab.topology.plan import make_plan
+from celerylab.topology.kubernetes import make_any_plan
 
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting of the module, such as broker=rabbitmq; may repeat.")
@@ -47,7 +47,7 @@ def up(
     target.refuse_if_locked()
     # Checked before the stack exists, so that a typo leaves nothing behind.
     configured = configured_of(target)
-    plan = make_plan(project_root(), module, {**(configured or {}), **wanted})
+    plan = make_any_plan(project_root(), module, {**(configured or {}), **wanted})
     if plan.lab.source == "starter" and lab is None:
         err.print(f"there is no lab/ yet: deploying starter/ (`celerylab start {plan.module.id}` makes a lab/ of your own)", style="yellow")
     for recipe in missing(recipes(plan)):

@@ -24,27 +24,37 @@ from celerylab.topology.settings import pulumi_configuration
 PlanT = TypeVar("PlanT", bound=HostsPlan)
 
 
-def run_stack(make: Callable[[Path, dict[str, str]], PlanT], compose: Callable[[PlanT, Instance], Mapping[str, Any]]) -> None:
-    """Reads the configuration, makes the plan, asks whether the machine can bear it, composes, and exports what `compose` returns."""
-    wait_patiently()
-    try:
-        plan = make(project_root(), pulumi_configuration())
-        instance = Instance(current_backend(), pulumi.get_project(), pulumi.get_stack())
-        admit_plan(plan, instance)
-    except CelerylabError as error:
-        raise pulumi.RunError(str(error)) from None  # Pulumi shows the line alone, without a traceback
-    for key, value in compose(plan, instance).items():
-        pulumi.export(key, value)
-
-
 def admit_plan(plan: HostsPlan, instance: Instance) -> None:
     """Refuses, before any resource exists, what the machine cannot bear and what is not baked."""
     share = 1 - min(1.0, hosts_present(instance.id) / len(plan.hosts))
     sizes = {host.name: host.size for host in plan.hosts}
     admit(plan.title, plan.needs, len(plan.environment.networks), share, machine(), sizes)
+    admit_images(plan, instance)
+
+
+def admit_images(plan: HostsPlan, _instance: Instance) -> None:
+    """Refuses what is not baked."""
     unbaked = missing(recipes(plan))
     if unbaked:
         raise EngineError(f"{len(unbaked)} images are not baked yet; run `{plan.bake_command}` once (it takes minutes)")
+
+
+def run_stack(
+    make: Callable[[Path, dict[str, str]], PlanT],
+    compose: Callable[[PlanT, Instance], Mapping[str, Any]],
+    allow: Callable[[PlanT, Instance], None] = admit_plan,
+) -> None:
+    """Reads the configuration, makes the plan, asks whether it can be (`allow`), composes, and exports what `compose` returns."""
+    wait_patiently()
+    try:
+        plan = make(project_root(), pulumi_configuration())
+        instance = Instance(current_backend(), pulumi.get_project(), pulumi.get_stack())
+        allow(plan, instance)
+        outputs = compose(plan, instance)
+    except CelerylabError as error:
+        raise pulumi.RunError(str(error)) from None  # Pulumi shows the line alone, without a traceback
+    for key, value in outputs.items():
+        pulumi.export(key, value)
 
 
 def exported_hosts(plan: HostsPlan, machines: Mapping[str, Machine], network: Network) -> dict[str, Any]:

@@ -17,24 +17,31 @@ from celerylab.providers.engine import engine, engine_errors
 _NOISE = {"__pycache__"}
 
 
-def build_application(root: Path, code: Sequence[Path], requirements: Path, say: Callable[[str], None]) -> str:
-    """Builds an image of the folders `code`, of which each one's content is importable, and `requirements`; returns its reference.
+def application_reference(root: Path, code: Sequence[Path], requirements: Path) -> str:
+    """What the image of `code` and `requirements` is called: its tag is a hash of all that is in it. Builds nothing."""
+    recipes = [dockerfile_recipe(root, name).reference for name in ("application", "python")]
+    parts = [*recipes, digest_file(requirements), *(digest_tree(folder, ignore=_NOISE) for folder in code)]
+    return f"celerylab.local/application:{digest_json(parts)[:12]}"
 
-    The tag is a hash of all that is in it, so that what did not change is not built. Raises EngineError where Docker cannot.
+
+def build_application(root: Path, code: Sequence[Path], requirements: Path, say: Callable[[str], None]) -> str:
+    """Builds an image of the folders `code`, of which each one's content is importable (a package as a whole), and `requirements`; returns its
+    reference.
+
+    What did not change is not built. Raises EngineError where Docker cannot, InputError where the requirements cannot be satisfied.
     """
-    base = bake_dockerfile(root, "python", say)
-    recipe = dockerfile_recipe(root, "application")
-    parts = [recipe.reference, base, digest_file(requirements), *(digest_tree(folder, ignore=_NOISE) for folder in code)]
-    reference = f"celerylab.local/application:{digest_json(parts)[:12]}"
+    reference = application_reference(root, code, requirements)
     if engine().images.list(reference):
         return reference
+    base = bake_dockerfile(root, "python", say)
     wheels = wheelhouse(requirements.read_text(encoding="utf-8"), _interpreter(base))
     with tempfile.TemporaryDirectory(prefix="celerylab-image-") as context:
         shutil.copy(Path(root, "environments", "images", "application", "Dockerfile"), context)
         shutil.copy(requirements, Path(context, "requirements.txt"))
         shutil.copytree(wheels, Path(context, "wheels"))
         for folder in code:
-            shutil.copytree(folder, Path(context, "app"), dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_NOISE))
+            target = Path(context, "app", folder.name) if (folder / "__init__.py").is_file() else Path(context, "app")
+            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_NOISE))
         with engine_errors(f"building {reference}"):
             build_folder(Path(context), reference, {"BASE": base}, "application", say)
     return reference
@@ -46,6 +53,24 @@ def load_image(reference: str, nodes: Sequence[str]) -> None:
         _run(["docker", "save", "--output", archive.name, reference], f"saving {reference}")
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda node: _import(archive.name, node, reference), nodes))
+
+
+def name_in(registry: str, reference: str) -> str:
+    """What the image `reference` of this machine is called in `registry`; itself where that is empty."""
+    return f"{registry}/{reference.removeprefix('celerylab.local/')}" if registry else reference
+
+
+def push_image(reference: str, registry: str) -> None:
+    """Pushes an image of this machine to `registry`, as the user that `docker login` made known there. Raises EngineError where it refuses."""
+    name = name_in(registry, reference)
+    with engine_errors(f"pushing {name}"):
+        engine().images.get(reference).tag(name)
+        try:
+            for line in engine().images.push(name, stream=True, decode=True):
+                if "error" in line:
+                    raise EngineError(f"pushing {name}: {line['error'].strip()}")
+        finally:
+            engine().images.remove(name)  # the second name alone
 
 
 def _import(archive: str, node: str, reference: str) -> None:

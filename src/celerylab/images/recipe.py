@@ -47,7 +47,7 @@ def host_recipe(plan: HostsPlan, host: HostPlan) -> Recipe:
 
 def recipes(plan: HostsPlan) -> list[Recipe]:
     """Every image the plan's stack needs, parents before children, each once."""
-    wanted = [dockerfile_recipe(plan.root, "support"), *(host_recipe(plan, host) for host in plan.hosts)]
+    wanted = [*(dockerfile_recipe(plan.root, name) for name in plan.dockerfiles), *(host_recipe(plan, host) for host in plan.hosts)]
     ordered: dict[str, Recipe] = {}
     for recipe in wanted:
         for ancestor in lineage(recipe):

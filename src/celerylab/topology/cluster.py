@@ -32,6 +32,7 @@ class ClusterPlan:
 
     title = "the cluster"
     bake_command = "celerylab cluster bake"
+    dockerfiles = ("support",)
 
     @property
     def needs(self) -> Needs:

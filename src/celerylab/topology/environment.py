@@ -1,5 +1,6 @@
 """Models of `environments/*.yaml`: a rung's hosts, networks and services, as data."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -30,9 +31,11 @@ class Size(Model):
 
 
 class Setting(Model):
-    """What `pulumi config set celerylab:<name>` may say: one of `choices`, or a whole number between `minimum` and `maximum`."""
+    """What `pulumi config set celerylab:<name>` may say: one of `choices`, a text that `pattern` matches as a whole, or a whole number between
+    `minimum` and `maximum`."""
 
     choices: list[str] = []
+    pattern: str = ""
     minimum: int | None = None
     maximum: int | None = None
     default: str | int
@@ -48,6 +51,10 @@ class Setting(Model):
         if self.choices:
             if text not in self.choices:
                 raise ValueError(f"write one of {', '.join(self.choices)}{suggestion(text, self.choices)}")
+            return text
+        if self.pattern:
+            if re.fullmatch(self.pattern, text) is None:
+                raise ValueError(f"write a text that matches {self.pattern}")
             return text
         low, high = self.minimum, self.maximum
         if not text.lstrip("-").isdigit() or (low is not None and int(text) < low) or (high is not None and int(text) > high):
@@ -111,15 +118,21 @@ class Service(Model):
 
 
 class Environment(Model):
-    """One rung, as `environments/<name>.yaml` says it."""
+    """One rung, as `environments/<name>.yaml` says it.
+
+    Its `substrate` is what a stack stands on: hosts of its own, or a Kubernetes cluster that stacks share. `chart` are values of
+    manifests/charts/celery for a stack on a cluster, under those of the module and the lab.
+    """
 
     name: Name
     path: Path
     summary: str
     needs: Needs
-    networks: dict[Name, Network]
-    sizes: dict[str, Size]
-    groups: dict[Name, Group]
+    substrate: Literal["hosts", "kubernetes"] = "hosts"
+    networks: dict[Name, Network] = {}
+    sizes: dict[str, Size] = {}
+    groups: dict[Name, Group] = {}
+    chart: dict[str, Any] = {}
     endpoints: dict[Name, Endpoint] = {}
     results: ResultStore | None = None
     settings: dict[str, Setting] = {}
@@ -140,7 +153,10 @@ class Environment(Model):
                 raise ValueError(f"endpoint {name} is on network {endpoint.network}, which is none of {', '.join(self.networks)}")
         if self.results and (self.results.group not in self.groups or "results" not in self.endpoints):
             raise ValueError(f"results are on group {self.results.group}, so there must be such a group and an endpoint called results")
-        if "lab" not in self.networks:
+        if self.substrate == "kubernetes":
+            if self.groups or self.networks or self.endpoints:
+                raise ValueError("a rung on Kubernetes has no groups, networks and endpoints: write what it runs into chart")
+        elif "lab" not in self.networks:
             raise ValueError("networks must hold lab")
         return self
 

@@ -68,6 +68,10 @@ class HostsPlan(Protocol):
     def hosts(self) -> tuple[HostPlan, ...]:
         """Every host, in the order of addresses."""
 
+    @property
+    def dockerfiles(self) -> tuple[str, ...]:
+        """Folders of environments/images whose images it uses beside those of its hosts."""
+
 
 def positions(groups: Mapping[str, Group], known: Mapping[str, Setting], values: Mapping[str, str | int]) -> dict[str, int]:
     """Position of every host by its name, under the `values` of the settings `known`.

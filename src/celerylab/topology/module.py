@@ -46,7 +46,7 @@ class Artefact(Model):
 
 class CourseModule(Model):
     """One of the 47 modules of the course. `groups`, `endpoints`, `secrets`, `settings` and `vars` add to those of the rung, or replace one of
-    that name; `without` leaves groups of the rung out.
+    that name; `without` leaves groups of the rung out. On Kubernetes `chart` are values of the chart, over those of the rung.
 
     `draft` says what is still missing; a module without a proof is one, and every command that lists modules says so.
     """
@@ -68,6 +68,7 @@ class CourseModule(Model):
     endpoints: dict[Name, Endpoint] = {}
     secrets: list[str] = []
     vars: dict[str, Any] = {}
+    chart: dict[str, Any] = {}
     requires: list[str] = []
     objectives: Annotated[list[Objective], Field(min_length=1)]
     artefacts: list[Artefact] = []

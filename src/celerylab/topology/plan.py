@@ -40,6 +40,8 @@ class Plan:
     lab: Lab
     roles: Roles
 
+    dockerfiles = ("support",)
+
     @property
     def broker_name(self) -> str:
         """The chosen broker: the module's setting, or redis where the module leaves no choice."""

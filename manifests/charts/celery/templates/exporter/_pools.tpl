@@ -5,5 +5,5 @@
 {{- $pool := include "celery.pool" (dict "root" $ "pool" $name) | fromYaml -}}
 {{- $_ := set $pools (include "celery.poolName" (dict "root" $ "pool" $name)) (dict "nodes" (include "celery.nodes" (dict "root" $ "pool" $name)) "queues" $pool.queues) -}}
 {{- end -}}
-{{- toJson $pools -}}
+{{- toJson (mergeOverwrite $pools .Values.exporter.pools) -}}
 {{- end }}

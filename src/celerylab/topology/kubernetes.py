@@ -1,0 +1,151 @@
+"""The plan of a stack on a Kubernetes cluster: the chart's values and the lab's own manifests, before any resource exists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from pathlib import Path
+from typing import Any
+
+from celerylab.errors import InputError
+from celerylab.paths import cache_dir
+from celerylab.topology.environment import Environment, Needs, Service, Services, load_environment
+from celerylab.topology.hosts import HostPlan
+from celerylab.topology.lab import Lab, deep_merge, snapshot
+from celerylab.topology.manifests import read_manifests
+from celerylab.topology.module import CourseModule, load_module, module_folder
+from celerylab.topology.names import Instance
+from celerylab.topology.plan import LEDGER_PORT, Plan, make_plan, probe_folder
+from celerylab.topology.roles import Roles
+from celerylab.topology.settings import StackSettings, stack_settings
+from celerylab.topology.source import load_model, read_yaml
+
+RELEASE = "lab"  # the chart's objects are called lab-…
+BROKER_SECRET, LEDGER = "broker", "ledger"
+APPLICATION = "application"
+PLATFORM_IMAGES = ("redis", "support")  # folders of environments/images that pods of a stack run, beside the application
+
+
+@dataclass(frozen=True)
+class KubernetesPlan:
+    """All that the rung's program needs to know. Built by `make_kubernetes_plan`."""
+
+    root: Path
+    module: CourseModule
+    environment: Environment
+    services: Services
+    settings: StackSettings
+    lab: Lab
+    roles: Roles
+
+    hosts: tuple[HostPlan, ...] = ()
+    dockerfiles = ("python", *PLATFORM_IMAGES)
+
+    @property
+    def needs(self) -> Needs:
+        """What the stack takes of the cluster: the module says it."""
+        return self.module.needs
+
+    @property
+    def title(self) -> str:
+        """What it is, in a sentence."""
+        return f"module {self.module.id}"
+
+    @property
+    def bake_command(self) -> str:
+        """The command that makes its images."""
+        return f"celerylab images bake {self.module.id}"
+
+    @property
+    def broker(self) -> Service:
+        """The broker, which the chart runs in the cluster."""
+        return self.services.redis
+
+    @property
+    def secret_names(self) -> list[str]:
+        """Every secret the stack generates; the ledger's token is always one."""
+        return sorted({*self.environment.secrets, *self.module.secrets, "ledger_token"})
+
+    @property
+    def code(self) -> list[Path]:
+        """Folders that the application's image is made of: the lab's, and the package that it imports for the ledger."""
+        return [self.lab.folder / "app", probe_folder()]
+
+    @property
+    def requirements(self) -> Path:
+        """The packages that the lab asks for."""
+        return self.lab.folder / "requirements.txt"
+
+    @cached_property
+    def services_of(self) -> dict[str, dict[str, Any]]:
+        """What a suite reaches, by the name of the endpoint: the Service and its port."""
+        return {"broker": {"name": f"{RELEASE}-redis", "port": self.broker.port}, "ledger": {"name": LEDGER, "port": LEDGER_PORT}}
+
+    def values(self, images: Mapping[str, str]) -> dict[str, Any]:
+        """The chart's values: of the rung, the module and the lab; `images` and the broker are the platform's."""
+        lab = self.lab.folder / "values.yaml"
+        said = reduce(deep_merge, [self.environment.chart, self.module.chart, read_yaml(lab).data if lab.is_file() else {}])
+        platform = {
+            "fullnameOverride": RELEASE,
+            "image": _image(images[APPLICATION]),
+            "broker": {"type": "redis", "existingSecret": ""},
+            "redis": {"enabled": True, "existingSecret": BROKER_SECRET, "password": "", "image": _image(images["redis"])},
+            "resultBackend": {"existingSecret": BROKER_SECRET, "key": "result-url"},
+        }
+        merged: dict[str, Any] = deep_merge(said, platform)
+        ledger = {"to": [{"podSelector": {"matchLabels": {"app": LEDGER}}}], "ports": [{"port": LEDGER_PORT, "protocol": "TCP"}]}
+        merged["networkPolicy"] = {**merged["networkPolicy"], "egress": [*merged["networkPolicy"].get("egress", []), ledger]}
+        return {**merged, "secrets": [*merged.get("secrets", []), LEDGER]}
+
+    def manifests(self, namespace: str, images: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The lab's own objects, for `namespace`."""
+        return read_manifests(self.lab, namespace, images)
+
+    def broker_secret(self, passwords: Mapping[str, str], namespace: str) -> dict[str, str]:
+        """What the Secret of the broker holds: URLs for the application, and Redis' own users, as the role redis has them on hosts."""
+        password, address = passwords["broker_password"], f"{RELEASE}-redis.{namespace}.svc:{self.broker.port}"
+        [celery] = self.broker.vars["redis_users"]
+        own = passwords["redis_password"]
+        return {
+            "url": self.broker.broker_url.format(password=password, address=address),
+            "result-url": self.broker.result_url.format(password=password, address=address),
+            "password": own,
+            "redis.conf": f"requirepass {own}\nuser {celery['name']} on >{password} {celery['rules']}\n",
+        }
+
+
+def make_kubernetes_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> KubernetesPlan:
+    """The plan for module `wanted_module` under a stack's `configuration`.
+
+    Raises InputError, naming file and line, for anything that is wrong before resources exist.
+    """
+    folder = module_folder(root, wanted_module)
+    module = load_module(folder)
+    environment, _ = load_environment(root, module.environment, f"{folder.name}/module.yaml")
+    settings = stack_settings(module, configuration, environment.settings)
+    services = load_model(root / "environments" / "services.yaml", Services)
+    lab = snapshot(folder, settings.lab, cache_dir() / "labs")
+    for needed in ("app", "requirements.txt"):
+        if not (lab.folder / needed).exists():
+            raise InputError(f"{lab.origins[-1]}: there is no {needed}; a lab on Kubernetes needs app/ and requirements.txt")
+    plan = KubernetesPlan(root, module, environment, services, settings, lab, Roles(root / "roles"))
+    named = {name: f"celerylab.local/{name}:0" for name in (APPLICATION, *PLATFORM_IMAGES)}
+    plan.manifests("checked", named)
+    return plan
+
+
+def make_any_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> Plan | KubernetesPlan:
+    """The plan of a module's stack, on whichever substrate its rung is."""
+    folder = module_folder(root, wanted_module)
+    environment, _ = load_environment(root, load_module(folder).environment, f"{folder.name}/module.yaml")
+    make = make_kubernetes_plan if environment.substrate == "kubernetes" else make_plan
+    return make(root, wanted_module, configuration)
+
+
+def namespace_of(instance: Instance) -> str:
+    """The namespace that a stack owns on its cluster."""
+    return f"celerylab-{instance.id}"
+
+
+def _image(reference: str) -> dict[str, str]:
+    repository, tag = reference.rsplit(":", 1)
+    return {"repository": repository, "tag": tag}
