@@ -13,8 +13,11 @@ from celerylab.images.recipe import recipes
 from celerylab.paths import project_root
 from celerylab.processes import alive, end_orphaned_plugins
 from celerylab.providers.engine import engine, left_behind, remove_instance
-from celerylab.pulumi_stack import PulumiStack
+from celerylab.pulumi_stack import CLUSTER, PulumiStack
+from celerylab.topology.environment import load_environment
 from celerylab.topology.kubernetes import make_any_plan
+from celerylab.topology.module import load_module
+from celerylab.topology.settings import stack_settings
 
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting of the module, such as broker=rabbitmq; may repeat.")
@@ -83,7 +86,9 @@ def down(
 def take_down(target: PulumiStack, force: bool, remove: bool, json_: bool) -> None:
     """What `down` does to a stack. Raises LeftBehindError where Docker still has something of it."""
     engine()
+    on_cluster: list[str] = []
     if force:
+        on_cluster = _remove_from_cluster(target)
         remove_instance(target.instance.id)
         if target.exists():
             target.run("stack", "rm", "--yes", "--force", quiet=True)
@@ -92,13 +97,33 @@ def take_down(target: PulumiStack, force: bool, remove: bool, json_: bool) -> No
         target.destroy(quiet=json_)
         if remove:
             target.run("stack", "rm", "--yes", quiet=True)
-    rest = left_behind(target.instance.id)
+    rest = [*left_behind(target.instance.id), *on_cluster]
     if json_:
         print_json({"module": target.project, "stack": target.name, "instance": target.instance.id, "left_behind": rest})
     else:
         out.print(f"{target.title}: stack {target.name} is down; left behind: {len(rest)}")
     if rest:
         raise LeftBehindError(f"left behind: {', '.join(rest)}; `{target.command('down')} --force` removes by label")
+
+
+def _remove_from_cluster(target: PulumiStack) -> list[str]:
+    """Removes what a stack has on a cluster, by label; returns what has not gone. Nothing where it is on none, or its cluster is not there."""
+    if target.project == CLUSTER:
+        return []
+    module = load_module(target.folder)
+    environment, _ = load_environment(project_root(), module.environment, f"{target.folder.name}/module.yaml")
+    if environment.substrate != "kubernetes":
+        return []
+    from celerylab.clusters.access import kubeconfig_of  # here, because importing it costs more than most commands take
+    from celerylab.clusters.teardown import remove_namespaces
+
+    values = stack_settings(module, configured_of(target) or {}, environment.settings).values
+    try:
+        kubeconfig = kubeconfig_of(values)
+    except InputError as error:
+        err.print(f"{error}; so nothing of this stack is on it", style="yellow")
+        return []
+    return [f"namespace {name}" for name in remove_namespaces(kubeconfig, target.instance.id)]
 
 
 def unlock(module: Module, stack: StackName = None) -> None:

@@ -1,5 +1,6 @@
 """The end of a stack on a cluster: everything at once, and a receipt that asks the cluster itself."""
 
+import time
 from typing import Any
 
 from kubernetes import client
@@ -9,6 +10,7 @@ from urllib3.exceptions import HTTPError
 from celerylab.errors import EngineError
 from celerylab.kubernetes import INSTANCE_LABEL, client_of
 
+GONE_SECONDS = 180  # a node without power keeps its pods for a while
 _TIMEOUT_SECONDS = 15
 _GONE = 404
 
@@ -43,10 +45,20 @@ def namespaces_of(kubeconfig: str, instance: str) -> list[str]:
     return [space.metadata.name for space in found.items]
 
 
+def left_after(kubeconfig: str, instance: str, seconds: float = GONE_SECONDS) -> list[str]:
+    """Namespaces of `instance` that are still on the cluster after `seconds`; asks until there is none."""
+    deadline = time.monotonic() + seconds
+    while (rest := namespaces_of(kubeconfig, instance)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return rest
+
+
 def remove_namespaces(kubeconfig: str, instance: str) -> list[str]:
-    """Removes every namespace of `instance`, without waiting for its end; returns their names. For a state that is lost."""
-    names = namespaces_of(kubeconfig, instance)
-    for name in names:
+    """Removes every namespace of `instance`, for a state that is lost; returns those that have not gone in time."""
+    for name in namespaces_of(kubeconfig, instance):
         end_workloads(kubeconfig, name)
-        client.CoreV1Api(client_of(kubeconfig)).delete_namespace(name, _request_timeout=_TIMEOUT_SECONDS)
-    return names
+        try:
+            client.CoreV1Api(client_of(kubeconfig)).delete_namespace(name, _request_timeout=_TIMEOUT_SECONDS)
+        except ApiException as error:
+            raise EngineError(f"the cluster does not remove namespace {name}: {error.reason}") from None
+    return left_after(kubeconfig, instance)

@@ -1,6 +1,5 @@
 """The receipt of a stack on a cluster: its delete asks the cluster itself what is left of the stack."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +8,6 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from celerylab.errors import LeftBehindError
 from celerylab.providers.engine import say
-
-GONE_SECONDS = 180
 
 
 class ClusterReceiptProvider(ResourceProvider):
@@ -30,13 +27,11 @@ class ClusterReceiptProvider(ResourceProvider):
 
     def delete(self, id_: str, props: Mapping[str, Any]) -> None:
         """Looks at the cluster, not at Pulumi's state. Raises LeftBehindError naming the namespaces that are still there."""
-        from celerylab.clusters.teardown import namespaces_of
+        from celerylab.clusters.teardown import left_after
 
-        deadline = time.monotonic() + GONE_SECONDS
-        while rest := namespaces_of(props["kubeconfig"], id_):
-            if time.monotonic() > deadline:
-                raise LeftBehindError(f"left behind on the cluster: namespace {', '.join(rest)}; `celerylab down --force` removes by label")
-            time.sleep(0.5)
+        rest = left_after(props["kubeconfig"], id_)
+        if rest:
+            raise LeftBehindError(f"left behind on the cluster: namespace {', '.join(rest)}; `celerylab down --force` removes by label")
         say(f"receipt: instance {id_}, namespaces left on the cluster: 0")
 
 
