@@ -1,10 +1,17 @@
-"""A cluster that tests drive, as its user would."""
+"""A cluster that tests drive, as its user would, and who stands on it."""
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from celerylab.providers.engine import left_behind
+from celerylab.topology.cluster_parts import cluster_images
 from tests.live.conftest import LiveStack, run
 
 
@@ -39,3 +46,18 @@ class LiveCluster(LiveStack):
     def remove(self) -> None:
         run(["celerylab", "cluster", "down", "--force", "--stack", self.name], self.folder, check=False)
         (self.folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
+
+
+@contextmanager
+def cluster_up(root: Path) -> Iterator[LiveCluster]:
+    """A cluster of a control plane and two nodes, which is gone after the block. Skips, with the reason, where none was baked."""
+    lacking = [image.name for image in cluster_images(root) if not image.archive.is_file()]
+    if lacking:
+        pytest.skip(f"no cluster on this machine yet: `celerylab cluster bake` makes {', '.join(lacking)}, which takes minutes")
+    live = LiveCluster(root / "stacks" / "cluster")
+    try:
+        live.cluster("up")
+        yield live
+    finally:
+        live.remove()
+    assert left_behind(live.instance) == []

@@ -12,12 +12,12 @@ import redis
 from celery import Celery
 
 from celerylab.bench.chart import NAMESPACE, ShopOnCluster
-from celerylab.providers.engine import engine, left_behind
+from celerylab.providers.engine import engine
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.addresses import pool
 from celerylab.topology.cluster import PODS
-from celerylab.topology.cluster_parts import cluster_images, cluster_versions
-from tests.live.cluster import LiveCluster
+from celerylab.topology.cluster_parts import cluster_versions
+from tests.live.cluster import LiveCluster, cluster_up
 from tests.live.conftest import run
 from tests.live.packets import Watch, uplink
 
@@ -28,17 +28,8 @@ SERVICES = "10.96.0.0/16"
 @pytest.fixture(scope="module")
 def cluster(root: Path) -> Iterator[LiveCluster]:
     """A cluster of a control plane and two nodes; nothing of it may go to the uplink, from its beginning to its end."""
-    lacking = [image.name for image in cluster_images(root) if not image.archive.is_file()]
-    if lacking:
-        pytest.skip(f"no cluster on this machine yet: `celerylab cluster bake` makes {', '.join(lacking)}, which takes minutes")
-    live = LiveCluster(root / "stacks" / "cluster")
-    with Watch(uplink()) as outside:
-        try:
-            live.cluster("up")
-            yield live
-        finally:
-            live.remove()
-    assert left_behind(live.instance) == []
+    with Watch(uplink()) as outside, cluster_up(root) as live:
+        yield live
     private = [IPv4Network(PODS), IPv4Network(SERVICES), pool()]
     leaked = {packet.destination for packet in outside.packets if any(IPv4Address(packet.destination) in network for network in private)}
     assert leaked == set()
