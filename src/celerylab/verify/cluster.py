@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from kubernetes import client
@@ -14,7 +15,7 @@ from urllib3.exceptions import HTTPError
 from celerylab.clusters.kubectl import kubeconfig_file, kubectl
 from celerylab.kubernetes import client_of
 from celerylab.verify.cluster_objects import Event, Node, Pod, Workload
-from celerylab.verify.expect import NotAsExpectedError, NotObservedError, wait_for
+from celerylab.verify.expect import NotAsExpectedError, NotObservedError, poll, wait_for
 from celerylab.verify.hosts import TIMEOUT_SECONDS as EXEC_SECONDS
 from celerylab.verify.hosts import Ran
 from celerylab.verify.stack import Stack
@@ -37,9 +38,10 @@ class ClusterView:
     ) -> None:
         self.kubeconfig, self.namespace = kubeconfig, namespace
         self.containers = dict(nodes or {})  # of the nodes of a local cluster, by node
-        self._services = dict(services or {})
+        self.services = dict(services or {})
         api = client_of(kubeconfig)
         self.core, self.apps, self.custom = client.CoreV1Api(api), client.AppsV1Api(api), client.CustomObjectsApi(api)
+        self._leases = client.CoordinationV1Api(api)
 
     @classmethod
     def of(cls, stack: Stack) -> "ClusterView":
@@ -129,10 +131,30 @@ class ClusterView:
             found = self.core.list_node(_request_timeout=API_SECONDS).items
         return {node.metadata.name: Node.of(node) for node in found}
 
+    def node(self, name: str) -> Node:
+        """The node called `name`. Raises NotObservedError where there is none."""
+        found = self.nodes()
+        if name not in found:
+            raise NotObservedError(f"there is no node {name}; there are {', '.join(sorted(found))}")
+        return found[name]
+
+    def pods_on(self, node: str) -> list[Pod]:
+        """Pods of every namespace on `node`; only an administrator sees them."""
+        with observing(f"pods on {node}"):
+            found = self.core.list_pod_for_all_namespaces(field_selector=f"spec.nodeName={node}", _request_timeout=API_SECONDS).items
+        return [Pod.of(pod) for pod in found]
+
+    def node_seen(self, node: str) -> datetime:
+        """When the kubelet of `node` said last that it is there; only an administrator sees it."""
+        with observing(f"node {node}"):
+            lease = self._leases.read_namespaced_lease(node, "kube-node-lease", _request_timeout=API_SECONDS)
+        seen: datetime = lease.spec.renew_time
+        return seen
+
     def platform_pods(self) -> set[str]:
         """Names of the pods behind the stack's own services: broker and ledger."""
         names: set[str] = set()
-        for service in self._services.values():
+        for service in self.services.values():
             with observing(f"service {service['name']}"):
                 found = self.core.read_namespaced_service(service["name"], self.namespace, _request_timeout=API_SECONDS)
             names |= {pod.name for pod in self.pods(found.spec.selector)}
@@ -148,6 +170,16 @@ class ClusterView:
         return wait_for(
             ready, seconds, expected=f"{name} with at least {pods} ready pods", observed=lambda: self.deployment(name), look=look, every=0.5
         )
+
+    def settled(self) -> set[str]:
+        """Names of the workloads that have what is wanted of them, and nothing else."""
+        return {workload.name for workload in self.workloads() if workload.settled}
+
+    def wait_settled(self, seconds: float) -> None:
+        """Waits until every workload has what is wanted of it: a check that counts begins so. Raises NotObservedError where that does not come."""
+        if not poll(lambda: all(workload.settled for workload in self.workloads()), seconds, every=0.5):
+            unsettled = [str(workload) for workload in self.workloads() if not workload.settled]
+            raise NotObservedError(f"not settled within {seconds:g} s: {'; '.join(unsettled)}")
 
     def exec(self, pod: str, *command: str, container: str | None = None, stdin: str = "", seconds: float = EXEC_SECONDS) -> Ran:
         """Runs `command` in a container of `pod`, as its user. Secrets go through `stdin`, never into arguments.

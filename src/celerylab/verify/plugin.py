@@ -7,13 +7,14 @@ never a grade.
 import json
 import signal
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from celerylab.clusters.forwards import Forwards
 from celerylab.verify.clock import clock_now
 from celerylab.verify.control import control_problem
 from celerylab.verify.evidence import collect_evidence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # testinfra and Celery: see SLOW_IMPORTS
     from celerylab.verify.worker import WorkerClient
 
 HEAL_SECONDS = 30
+CLUSTER_HEAL_SECONDS = 90  # pods are started, and their probes want answers
 SLOW_IMPORTS = ("celerylab.verify.hosts", "celerylab.verify.worker")  # a second, which passes while the stack is still being deployed
 
 
@@ -146,10 +148,16 @@ class Judge:
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Stack:
-    """The stack under test."""
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack under test; while the suite runs, the services of one on a cluster are its endpoints."""
     judge: Judge = request.config.pluginmanager.getplugin("celerylab-judge")
-    return judge.stack
+    under_test = judge.stack
+    if not under_test.namespace:
+        yield under_test
+        return
+    with Forwards(under_test.secrets["kubeconfig"], under_test.namespace, under_test.outputs["services"]) as forwards:
+        under_test.outputs["endpoints"] = forwards.endpoints
+        yield under_test
 
 
 @pytest.fixture(scope="session")
@@ -190,16 +198,22 @@ def _health(stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
     problem = control_problem(stack)
     if problem:
         raise NotObservedError(problem)  # at once, instead of one deadline after the other
-    hosts: dict[str, ObservedHost] = request.getfixturevalue("hosts") if stack.hosts else {}
-    before = {name: _active(host) for name, host in hosts.items()}
+    look = _look_at_cluster(request) if stack.namespace else _look_at_hosts(request)
+    before = look()
     yield
-    deadline = time.monotonic() + HEAL_SECONDS
-    while missing := {name: sorted(units - _active(hosts[name])) for name, units in before.items() if units - _active(hosts[name])}:
+    deadline = time.monotonic() + (CLUSTER_HEAL_SECONDS if stack.namespace else HEAL_SECONDS)
+    while missing := before - look():
         if time.monotonic() > deadline:
-            raise NotObservedError(f"the suite left services stopped: {missing}")
+            raise NotObservedError(f"the suite left services stopped: {', '.join(sorted(missing))}")
         time.sleep(0.5)
 
 
-def _active(host: "ObservedHost") -> set[str]:
-    lines = host.check_output("systemctl list-units --type=service --state=running --plain --no-legend").splitlines()
-    return {line.split()[0] for line in lines}
+def _look_at_hosts(request: pytest.FixtureRequest) -> Callable[[], set[str]]:
+    hosts: dict[str, ObservedHost] = request.getfixturevalue("hosts")
+    show = "systemctl list-units --type=service --state=running --plain --no-legend"
+    return lambda: {f"{line.split()[0]} on {name}" for name, host in hosts.items() for line in host.check_output(show).splitlines()}
+
+
+def _look_at_cluster(request: pytest.FixtureRequest) -> Callable[[], set[str]]:
+    cluster: ClusterView = request.getfixturevalue("cluster")
+    return lambda: cluster.settled() | {f"node {node.name}" for node in cluster.nodes().values() if node.ready and node.schedulable}

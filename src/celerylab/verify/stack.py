@@ -35,6 +35,11 @@ class Stack:
         return hosts
 
     @property
+    def namespace(self) -> str:
+        """Its namespace on a cluster; empty where it has hosts."""
+        return str(self.outputs.get("namespace", ""))
+
+    @property
     def secrets(self) -> dict[str, str]:
         """The stack's secrets by name."""
         secrets: dict[str, str] = self.outputs["secrets"]
@@ -46,7 +51,7 @@ class Stack:
         return f"celerylab-{self.outputs['instance']}-gateway"
 
     def endpoint(self, name: str) -> str:
-        """`127.0.0.1:port` of an endpoint of the gateway."""
+        """`127.0.0.1:port` of an endpoint: of the gateway, or of a service of the namespace."""
         return str(self.outputs["endpoints"][name])
 
     @cached_property
