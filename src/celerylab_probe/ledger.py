@@ -1,9 +1,12 @@
 """Client of the ledger: numbers every entry and keeps it in a spool file until the ledger has it, so that loss shows as a gap.
 
+What a busy ledger did not take is sent again each second, and once more when the process ends.
+
 Configured by the environment: CELERYLAB_LEDGER_URL, CELERYLAB_LEDGER_TOKEN. The spool is in STATE_DIRECTORY (systemd sets it for a unit
 with StateDirectory=), else in the temporary directory. Without a URL nothing is recorded.
 """
 
+import atexit
 import json
 import os
 import tempfile
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT_SECONDS = 3
+AGAIN_SECONDS = 1
 _PREFIX = "celerylab-ledger-"
 
 
@@ -24,19 +28,24 @@ class Ledger:
 
     def __init__(self, url: str, token: str, spool: Path) -> None:
         self._url, self._token, self._spool = url, token, spool
-        self._lock = threading.Lock()
-        self._process = 0
+        self._sending_again = False
         self._begin()
+        os.register_at_fork(after_in_child=self._begin)
 
     def record(self, kind: str, key: str, data: Any = None) -> None:
-        """Writes an entry to the spool, then sends all that is spooled. A ledger that does not answer raises nothing: the next call retries."""
+        """Writes an entry to the spool, then sends all that is spooled. A ledger that does not answer raises nothing: it is sent again later."""
         with self._lock:
-            if os.getpid() != self._process:
-                self._begin()
             self._sequence += 1
             entry = {"client": self._client, "seq": self._sequence, "kind": kind, "key": key, "time": time.time(), "data": data}
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
+            if not self._send(self._file) and not self._sending_again:
+                self._sending_again = True
+                threading.Thread(target=self._send_again, name="ledger", daemon=True).start()
+
+    def flush(self) -> None:
+        """Sends once more what this process has in the spool: it is about to end."""
+        with self._lock:
             self._send(self._file)
 
     def flush_orphans(self) -> None:
@@ -47,12 +56,24 @@ class Ledger:
                 self._send(path)
 
     def _begin(self) -> None:
-        self._process = os.getpid()
-        self._client = f"{os.uname().nodename}-{self._process}-{uuid.uuid4().hex[:8]}"
-        self._file = self._spool / f"{_PREFIX}{self._process}-{self._client}"
+        """Another process, another stream; the lock may have been another thread's at the moment of the fork."""
+        self._lock = threading.Lock()
+        self._client = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._file = self._spool / f"{_PREFIX}{os.getpid()}-{self._client}"
         self._sequence = 0
+        self._sending_again = False
 
-    def _send(self, path: Path) -> None:
+    def _send_again(self) -> None:
+        """The thread; it ends when the ledger has everything."""
+        while True:
+            time.sleep(AGAIN_SECONDS)
+            with self._lock:
+                if self._send(self._file):
+                    self._sending_again = False
+                    return
+
+    def _send(self, path: Path) -> bool:
+        """Whether the ledger has what was in `path`. What it has not stays there, and the numbering shows what never arrives."""
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
             body = ("[" + ",".join(lines) + "]").encode()
@@ -60,8 +81,11 @@ class Ledger:
             request = urllib.request.Request(f"{self._url}/entries", body, headers, method="POST")
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
                 path.unlink()
-        except (FileNotFoundError, urllib.error.URLError, TimeoutError, ConnectionError):
-            return  # it stays in the spool, and the numbering shows what never arrives
+        except FileNotFoundError:
+            return True
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return False
+        return True
 
 
 def from_environment() -> Ledger | None:
@@ -74,12 +98,20 @@ def from_environment() -> Ledger | None:
 
 
 _ledger = from_environment()
+if _ledger is not None:
+    atexit.register(_ledger.flush)
 
 
 def record(kind: str, key: str, data: Any = None) -> None:
     """Records an entry of `kind` (start, end, effect) under `key`; `data` is anything JSON can say."""
     if _ledger is not None:
         _ledger.record(kind, key, data)
+
+
+def flush() -> None:
+    """Sends what this process has in the spool: for one that ends without Python's own end, as those of a pool do."""
+    if _ledger is not None:
+        _ledger.flush()
 
 
 def flush_orphans() -> None:

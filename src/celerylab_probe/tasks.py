@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_ready
+from celery.signals import worker_process_shutdown, worker_ready
 
-from celerylab_probe.ledger import flush_orphans, record
+from celerylab_probe.ledger import flush, flush_orphans, record
 
 
 @shared_task(name="celerylab_probe.echo")
@@ -71,3 +71,8 @@ def fail(key: str) -> None:
 @worker_ready.connect
 def _send_orphans(**_: Any) -> None:
     flush_orphans()
+
+
+@worker_process_shutdown.connect
+def _send_rest(**_: Any) -> None:
+    flush()
