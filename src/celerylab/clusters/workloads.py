@@ -56,7 +56,7 @@ def unready(api: Any, namespace: str) -> tuple[list[str], list[Any]]:
 
 def is_settled(workload: Any, pods: list[Any]) -> bool:
     """Whether a Deployment or StatefulSet has been seen by its controller, and has as many ready pods as it wants, all of them of its newest
-    version, steady, and no other."""
+    version and steady, and no pod of another version, not even one that is going: a worker may still take tasks until it has gone."""
     status, wanted = workload.status, workload.spec.replicas
     if (status.observed_generation or 0) < workload.metadata.generation:
         return False
@@ -69,6 +69,7 @@ def is_settled(workload: Any, pods: list[Any]) -> bool:
         and (status.ready_replicas or 0) == wanted
         and len(running) == wanted
         and all(_is_steady(pod) for pod in running)
+        and (not wanted or {_version(pod) for pod in own} == {_version(pod) for pod in running})
     )
 
 
@@ -95,6 +96,11 @@ def _is_steady(pod: Any) -> bool:
         if running is None or time.time() - running.started_at.timestamp() < STEADY_SECONDS:
             return False
     return True
+
+
+def _version(pod: Any) -> str | None:
+    labels = pod.metadata.labels or {}
+    return labels.get("pod-template-hash") or labels.get("controller-revision-hash")
 
 
 def _selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
