@@ -218,6 +218,21 @@ def test_a_worker_whose_broker_is_away_is_left_alone(scenario, watched):
     assert {instance: show(scenario, "MainPID", instance) for instance in watched} == pids
 
 
+def test_a_worker_whose_heartbeat_is_due_when_its_broker_goes_is_left_alone(scenario, watched):
+    """Celery sends the event each 2 s: after three without its process it is due at once, before the lost connection is seen."""
+    pids = {instance: show(scenario, "MainPID", instance) for instance in watched}
+    processes = " ".join(pids.values())
+    scenario.host.check_output(f"kill -STOP {processes}; systemctl stop redis-server; sleep 3; kill -CONT {processes}")
+    until = clock(scenario) + 50
+    for instance in watched:
+        wait_for_heartbeat(scenario, instance, until, seconds=90)
+    assert {instance: show(scenario, "MainPID", instance) for instance in watched} == pids
+    scenario.host.check_output("systemctl start redis-server")
+    for instance in watched:
+        assert call(scenario, "shop.echo", 6, queue=instance, timeout=60) == "6", instance
+    assert {instance: show(scenario, "MainPID", instance) for instance in watched} == pids
+
+
 @pytest.mark.parametrize(
     "stop", ["systemctl restart celery@*", "kill -TERM $(systemctl show --value --property MainPID celery@*)"], ids=["systemd", "signal"]
 )

@@ -4,6 +4,8 @@ The main loop itself tells systemd (sd_notify) and touches a file, four times in
 to hang, a thread does: when the worker looks for its broker, when it lets tasks finish before it stops, and when the pool is solo and the main
 process runs a task. So a broker that is away and a long task are no reason for a restart, and a stopped process always is.
 
+Celery would send an event in the main loop for as long as the broker is away, where one is due just when it goes; here it tries once more.
+
 CELERY_WORKER_WATCHDOG_SECONDS and CELERY_WORKER_HEARTBEAT_FILE come from the unit, and without them there is no heart; so does
 CELERY_WORKER_LOG_FORMAT. The application knows nothing of this file.
 """
@@ -66,12 +68,15 @@ class Heart:
 class HeartStep(bootsteps.StartStopStep):
     """Lets the main loop beat, from when it is connected until the connection is lost or the worker stops."""
 
-    requires = ("celery.worker.consumer:Connection",)
+    requires = ("celery.worker.consumer:Connection", "celery.worker.consumer:Events")
     heart: Heart
     timer = None
 
     def start(self, consumer: Any) -> None:
         """Schedules the beats. The main loop runs what `call_soon` is given, also where timers have a thread of their own."""
+        events = consumer.event_dispatcher
+        if events is not None:  # what it cannot send it keeps for the next connection
+            events.send = partial(events.send, retry_policy={"max_retries": 1})
         self.timer = consumer.timer.call_repeatedly(self.heart.interval, consumer.call_soon, (self.beat,))
         self.loops_soon = partial(consumer.call_soon, self.beat)
         self.loops_soon()
