@@ -23,7 +23,13 @@ def workload(wanted: int = 1, seen: int = 2, **status: int) -> Any:
 
 
 def pod(
-    seconds: float = 60, probed: bool = False, going: bool = False, waiting: str = "", restarts: int = 0, code: int | None = None
+    seconds: float = 60,
+    probed: bool = False,
+    going: bool = False,
+    version: str = "new",
+    waiting: str = "",
+    restarts: int = 0,
+    code: int | None = None,
 ) -> Any:
     began = datetime.now(UTC) - timedelta(seconds=seconds)
     probe = client.V1Probe() if probed else None
@@ -36,7 +42,9 @@ def pod(
         name="worker", state=state, last_state=last, restart_count=restarts, image="i", image_id="i", ready=not waiting
     )
     return client.V1Pod(
-        metadata=client.V1ObjectMeta(name="worker-1", labels=LABELS, deletion_timestamp=began if going else None),
+        metadata=client.V1ObjectMeta(
+            name="worker-1", labels={**LABELS, "pod-template-hash": version}, deletion_timestamp=began if going else None
+        ),
         spec=client.V1PodSpec(containers=[client.V1Container(name="worker", readiness_probe=probe)]),
         status=client.V1PodStatus(container_statuses=[status]),
     )
@@ -52,12 +60,22 @@ def pod(
         (workload(replicas=2), [pod()], False),
         (workload(), [pod(), pod()], False),
         (workload(), [pod(), pod(going=True)], True),
+        (workload(), [pod(), pod(going=True, version="old")], False),
         (workload(wanted=0, replicas=0, updated_replicas=0, ready_replicas=0), [], True),
         (workload(), [pod(seconds=STEADY_SECONDS / 2)], False),
         (workload(), [pod(seconds=STEADY_SECONDS / 2, probed=True)], True),
     ],
     ids=[
-        *("there", "not-seen-yet", "not-ready", "of-an-old-version", "one-too-many", "a-pod-of-the-old-version", "one-that-goes"),
+        *(
+            "there",
+            "not-seen-yet",
+            "not-ready",
+            "of-an-old-version",
+            "one-too-many",
+            "a-pod-of-the-old-version",
+            "one-that-goes",
+            "an-old-one-that-goes",
+        ),
         *("none-wanted", "has-not-run-long", "says-itself-that-it-is-ready"),
     ],
 )
