@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 
-from celerylab.cli.prove import share_of_today, static_problems
-from celerylab.errors import InputError
+from celerylab.cli.prove import prove, share_of_today, static_problems
+from celerylab.errors import EngineError, InputError
 from celerylab.paths import project_root
 from celerylab.proof.contract import Problem, Variant, coverage_problems, problems, variants
 from celerylab.proof.progress import ProgressFile
@@ -194,6 +195,26 @@ def test_the_share_of_a_budget_begins_elsewhere_each_day_and_reaches_everything(
     firsts = {share_of_today(work, today + timedelta(days=day))[0][2].lab for day in range(20)}
     assert len(firsts) == 20
     assert sorted(item[2].lab for item in share_of_today(work, today)) == sorted(item[2].lab for item in work)
+
+
+@pytest.mark.parametrize("spoilt", [True, False])
+def test_what_the_linter_refuses_is_refused_before_anything_is_deployed(
+    spoilt: bool, module_copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def engine() -> None:
+        raise EngineError("this is where it would begin")
+
+    if spoilt:
+        check = '@objective("02.1")\ndef test_vacuous():\n    expect(True, "ready", "ready", "look")\n'
+        (module_copy / "verify" / "test_spoilt.py").write_text(f"from celerylab.verify.plugin import objective\n{check}", encoding="utf-8")
+    monkeypatch.setattr("celerylab.cli.prove.module_folder", lambda *_: module_copy)
+    monkeypatch.setattr("celerylab.cli.prove.engine", engine)
+    with pytest.raises((typer.Exit, EngineError)) as refused:
+        prove(["02"])
+    assert isinstance(refused.value, typer.Exit) == spoilt
+    assert ("test_spoilt.py:4:" in capsys.readouterr().err) == spoilt
+    if spoilt:
+        assert refused.value.exit_code == 1
 
 
 @pytest.mark.parametrize("folder", module_folders(project_root()).values(), ids=lambda folder: folder.name)

@@ -70,10 +70,12 @@ def prove(
             raise
         err.print(str(error), style="red", markup=False)  # a module that is wrong is a proof that failed
         raise typer.Exit(1) from None
-    engine()
     problems = [] if variant else [problem for folder in folders for problem in static_problems(folder)]
-    for problem in problems:
-        err.print(problem, style="red", markup=False)
+    if problems:  # most of an hour would pass, and no proof would be written
+        for problem in problems:
+            err.print(problem, style="red", markup=False)
+        raise typer.Exit(1)
+    engine()
     with step("images") as baking:
         bake_wanted([module.id for _, module, _ in work], baking.say)
     if minutes:
@@ -84,15 +86,15 @@ def prove(
         for file in kept.values():
             file.forget()
     outcomes = _run(work, jobs, time.monotonic() + minutes * 60 if minutes else None, kept)
-    summaries = [_conclude(folder, [o for f, o in outcomes if f == folder], partial or bool(problems)) for folder in folders]
+    summaries = [_conclude(folder, [o for f, o in outcomes if f == folder], partial) for folder in folders]
     for folder, summary in zip(folders, summaries, strict=True):
-        if folder in kept and not problems and not summary["problems"]:  # the proof is written
+        if folder in kept and not summary["problems"]:  # the proof is written
             kept[folder].forget()
     if json_:
         print_json([summary for summary in summaries if summary["runs"]])
     if minutes:
         out.print(f"{len(outcomes)} of {len(work)} variants of {len(folders)} modules within {minutes} minutes")
-    if problems or any(summary["problems"] for summary in summaries):
+    if any(summary["problems"] for summary in summaries):
         raise typer.Exit(1)
 
 
