@@ -41,8 +41,7 @@ class Unchanged:
 
     def __init__(self, whole_folders: bool) -> None:
         self._keys = {path: key_of(path) for path in candidates()} if whole_folders else {}
-        everything = os.environ.get("CELERYLAB_TEST_ALL") == "1"
-        self.left_out = {} if everything else {path: moment for path, key in self._keys.items() if (moment := passed_at(key))}
+        self.left_out = {} if runs_everything() else {path: moment for path, key in self._keys.items() if (moment := passed_at(key))}
         self._outcomes: dict[Path, set[str]] = {}
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -72,6 +71,11 @@ class Unchanged:
         terminalreporter.section("not run again: unchanged since it passed; CELERYLAB_TEST_ALL=1 runs everything")
         for path, moment in self.left_out.items():
             terminalreporter.write_line(f"{path.relative_to(ROOT)}: passed {moment:%Y-%m-%d %H:%M} UTC")
+
+
+def runs_everything() -> bool:
+    """Whether nothing is to be left out."""
+    return os.environ.get("CELERYLAB_TEST_ALL") == "1"
 
 
 def whole_folders(config: pytest.Config) -> bool:

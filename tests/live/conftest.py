@@ -14,8 +14,14 @@ import pytest
 from celerylab.providers.engine import engine, left_behind
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.shell_environment import shell_environment
+from tests.turns import skip_lessons_of_other_days
 
 TIMEOUT_SECONDS = 600
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lessons take turns."""
+    skip_lessons_of_other_days(config, items)
 
 
 @pytest.fixture(scope="session", autouse=True)
