@@ -51,6 +51,7 @@ telling.setblocking(False)
 signal.set_wakeup_fd(telling.fileno())
 signal.signal(signal.SIGINT, lambda *_: None)
 log.write_text("ready")
+told.settimeout(60)
 told.recv(1)
 told.settimeout(1)
 try:
