@@ -25,7 +25,7 @@ class ThrowawayStack:
         self.target.ensure()
         self.target.configure({key: str(value) for key, value in configuration.items()})
         self.target.run("up", "--yes", "--skip-preview", quiet=True)
-        under_test = Stack(self.target.name, self.target.outputs())
+        under_test = Stack.deployed(self.target)
         self.seconds["up"] = time.monotonic() - began
         return under_test
 

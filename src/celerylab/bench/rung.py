@@ -92,7 +92,7 @@ class RungBench:
 
     def _stack(self, target: PulumiStack) -> None:
         self.up.values.append(timed(lambda: _first_result(_deployed(target))))
-        stack = Stack(target.name, target.outputs())
+        stack = Stack.deployed(target)
         wait_for(lambda: watched(stack) == OTHER_HOSTS + 3, 60, expected="all hosts watched")
         self.memory.values.append(memory(target.instance.id))
         for figure, workers in ((self.add, 4), (self.less, 3)):
@@ -108,7 +108,7 @@ class RungBench:
 
 def _deployed(target: PulumiStack) -> Stack:
     target.run("up", "--yes", "--skip-preview", quiet=True)
-    return Stack(target.name, target.outputs())
+    return Stack.deployed(target)
 
 
 def _first_result(stack: Stack) -> None:

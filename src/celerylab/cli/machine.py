@@ -49,7 +49,7 @@ def demo(module: Module = "02") -> None:
     try:
         stack_commands.up(module, DEMO_STACK, lab="solution", settings=[])
         done("up", time.monotonic() - started)
-        under_test = Stack(DEMO_STACK, target.outputs())
+        under_test = Stack.deployed(target)
         results, folder = verify(under_test, [])
         print_results(results, folder, out)
     finally:

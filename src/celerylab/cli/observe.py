@@ -11,6 +11,7 @@ import typer
 
 from celerylab.cli.arguments import Json, Module, StackName, stack_of
 from celerylab.cli.console import err, out
+from celerylab.cli.pods import open_shell, show_logs
 from celerylab.errors import InputError
 from celerylab.verify.junit import write_junit
 from celerylab.verify.report import print_results
@@ -20,7 +21,10 @@ from celerylab.verify.stack import Stack
 
 NOT_OBSERVED_EXIT = 8
 _HOST_NAME = re.compile(r"^[a-z][a-z0-9-]*-\d+$")  # <group>-<number>, as topology/plan.py makes them
-Host = Annotated[str | None, typer.Argument(metavar="[HOST]", help="Name of the host; the first one by default.")]
+Host = Annotated[
+    str | None,
+    typer.Argument(metavar="[HOST]", help="Name of the host, the first one by default; on a cluster, of a workload or a pod."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +46,7 @@ def verify(
     Ends with 0 where every objective holds, 1 where one does not, 8 where one could not be observed.
     """
     target = stack_of(module, stack)
-    under_test = Stack(target.name, target.outputs())
+    under_test = Stack.deployed(target)
     total = len(only) or len(under_test.module.objectives)
     with err.status(f"verifying module {under_test.module.id}") as status:
 
@@ -72,35 +76,42 @@ def logs(
     module: Module,
     host: Host = None,
     stack: StackName = None,
-    unit: Annotated[str, typer.Option("--unit", "-u", help="systemd unit; may hold *.")] = "celery*",
+    unit: Annotated[str, typer.Option("--unit", "-u", help="systemd unit of a host; may hold *.")] = "celery*",
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come.")] = False,
 ) -> None:
-    """Shows the journal of a unit: of workers, beat and all else of Celery by default.
+    """Shows the journal of a unit: of workers, beat and all else of Celery by default. On a cluster, the log of a workload or a pod.
 
-    Example: celerylab logs 02 node-1 -u redis-server -f
+    Examples: celerylab logs 02 node-1 -u redis-server -f, celerylab logs 23 worker -f
     """
-    container = _container(module, host, stack)
+    target = stack_of(module, stack)
+    outputs = target.outputs()
+    if "namespace" in outputs:
+        raise typer.Exit(show_logs(target, host, lines, follow))
+    container = _container(outputs, host)
     command = ["journalctl", "--no-pager", "--output=short-iso", f"--unit={unit}", f"--lines={lines}", *(["--follow"] if follow else [])]
     raise typer.Exit(subprocess.call(["docker", "exec", container, *command]))
 
 
 def shell(context: typer.Context, module: Module, host: Host = None, stack: StackName = None) -> None:
-    """Opens a shell as root on a host, or runs a command there: it is your machine.
+    """Opens a shell as root on a host, or runs a command there: it is your machine. On a cluster, in a pod.
 
-    Examples: celerylab shell 02 node-1, celerylab shell 02 -- systemctl status celery@default
+    Examples: celerylab shell 02 node-1, celerylab shell 02 -- systemctl status celery@default, celerylab shell 23 worker -- env
     """
     command = list(context.args)
+    target = stack_of(module, stack)
+    outputs = target.outputs()
+    if "namespace" in outputs:
+        raise typer.Exit(open_shell(target, host, command))
     if host is not None and not _HOST_NAME.match(host):  # `celerylab shell 02 -- COMMAND`: no host was named
         command, host = [host, *command], None
-    container = _container(module, host, stack)
+    container = _container(outputs, host)
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     line = ["docker", "exec", "--interactive", *terminal, container, *(command or ["bash", "--login"])]
     os.execvp("docker", line)  # noqa: S606 (docker takes over the terminal)
 
 
-def _container(module: str, host: str | None, stack: str | None) -> str:
-    outputs = stack_of(module, stack).outputs()
+def _container(outputs: dict[str, Any], host: str | None) -> str:
     hosts = outputs["hosts"]
     # The first of the environment, whatever its name: addresses are in the order of hosts, the outputs in that of names.
     chosen = host or min(hosts, key=lambda name: ip_address(hosts[name]["address"]))

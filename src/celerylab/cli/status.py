@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from celerylab.cli.arguments import Json, StackName, complete_module, stack_of
 from celerylab.cli.console import out, print_json
+from celerylab.cli.pods import described
 from celerylab.errors import CelerylabError, InputError
 from celerylab.paths import project_root
 from celerylab.providers.engine import find_container
@@ -31,7 +33,7 @@ def status(
     all_: Annotated[bool, typer.Option("--all", help="Every stack that this machine's Docker engine has.")] = False,
     json_: Json = False,
 ) -> None:
-    """Shows hosts, endpoints, lease and last verdicts of a stack; or, with --all, one line for each stack of this machine.
+    """Shows hosts or workloads, endpoints, lease and last verdicts of a stack; or, with --all, one line for each stack of this machine.
 
     Example: celerylab status 02
     """
@@ -59,6 +61,8 @@ def _show_one(target: PulumiStack, json_: bool) -> None:
         "hosts": {name: {"address": host["address"], "state": _state(host["container"])} for name, host in outputs["hosts"].items()},
         "verdicts": _verdicts(outputs["instance"]),
     }
+    if "namespace" in outputs:
+        found |= described(target, outputs)
     if json_:
         print_json(found)
         return
@@ -67,6 +71,12 @@ def _show_one(target: PulumiStack, json_: bool) -> None:
     table.add_row("lease", f"until {found['expires']} ({_hours_left(found['expires']):.1f} h left)")
     for name, host in found["hosts"].items():
         table.add_row("host", f"{name}  {host['address']}  {host['state']}")
+    if "namespace" in found:
+        table.add_row("namespace", f"{found['namespace']} on cluster {found['cluster']}")
+        for name, workload in found["workloads"].items():
+            table.add_row("workload", f"{name}  {workload['ready']} of {workload['wanted']} pods ready")
+        if "problem" in found:
+            table.add_row("workloads", escape(found["problem"]))
     for name, endpoint in found["endpoints"].items():
         table.add_row("endpoint", f"{name}  {endpoint}")
     table.add_row("verdicts", "  ".join(f"{key} {value}" for key, value in found["verdicts"].items()) or "not verified yet")

@@ -106,7 +106,7 @@ class Session:
             interrupted = self._watcher.dirty() or self._keys.waiting()
             return interrupted
 
-        results, folder = verify(Stack(self._target.name, self._target.outputs()), only, hear, cancelled, suite)
+        results, folder = verify(Stack.deployed(self._target), only, hear, cancelled, suite)
         if interrupted:
             return False
         if results.complete:

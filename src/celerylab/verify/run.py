@@ -100,7 +100,7 @@ def assemble(stack: Stack, wanted: list[str], events: list[dict[str, Any]], run:
             suite=suite,
             suite_published=suite == published_suite_hash(stack.module_folder),
             lab=stack.outputs["lab"]["digest"],
-            images={name: host["image"] for name, host in stack.hosts.items()},
+            images=stack.images,
             celery=version("celery"),
             celerylab=__version__,
         ),

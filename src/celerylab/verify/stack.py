@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from celerylab.paths import cache_dir, project_root
+from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.environment import Environment, Service, Services, load_environment
 from celerylab.topology.module import CourseModule, load_module, module_folder
 from celerylab.topology.source import load_model
@@ -33,6 +34,12 @@ class Stack:
         """Container, group, address and image of each host by its name."""
         hosts: dict[str, dict[str, Any]] = self.outputs["hosts"]
         return hosts
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Image of each host by its name; on a cluster, of what pods run by its kind, such as `application`."""
+        on_cluster: dict[str, str] = self.outputs.get("images", {})
+        return on_cluster or {name: host["image"] for name, host in self.hosts.items()}
 
     @property
     def namespace(self) -> str:
@@ -111,6 +118,16 @@ class Stack:
             raise NotObservedError("the lab that was deployed is no longer in the cache; run `celerylab up` again")
         file = deployed / path
         return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    @classmethod
+    def deployed(cls, target: PulumiStack) -> "Stack":
+        """What `target` has deployed, and how its cluster is reached where it is on one. Raises InputError where nothing is deployed."""
+        outputs = target.outputs()
+        if "namespace" in outputs:
+            from celerylab.clusters.access import kubeconfig_of  # here, because only stacks on a cluster have its libraries
+
+            outputs["secrets"]["kubeconfig"] = kubeconfig_of(outputs["settings"])
+        return cls(target.name, outputs)
 
     @classmethod
     def read(cls, path: Path) -> "Stack":

@@ -1,0 +1,269 @@
+"""What checks see of a cluster and do to it. The Kubernetes API and kubectl, our edges, are stand-ins."""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from celerylab.verify.cluster import ClusterView
+from celerylab.verify.cluster_faults import broker_down, node_drained, node_powered_off, pod_killed, process_stopped
+from celerylab.verify.expect import NotAsExpectedError, NotObservedError
+
+CORE, APPS = "/api/v1/namespaces/space", "/apis/apps/v1/namespaces/space"
+REDIS = f"{APPS}/statefulsets/lab-redis"
+SERVICES = {"broker": {"name": "lab-redis", "port": 6379}}
+LABELS = {"app": "worker"}
+
+
+def pod(name: str, node: str = "node-1", labels: dict[str, str] = LABELS, ready: str = "True", **more: Any) -> dict[str, Any]:
+    status = {"phase": "Running", "podIP": "10.244.0.9", "conditions": [{"type": "Ready", "status": ready}]}
+    containers = [{"name": "worker", "restartCount": 2, "image": "", "imageID": "", "ready": True}]
+    metadata = {"name": name, "uid": f"uid-{name}", "labels": labels, **more}
+    spec = {"nodeName": node, "containers": [{"name": "worker"}]}
+    return {"metadata": metadata, "spec": spec, "status": {**status, "containerStatuses": containers}}
+
+
+def workload(name: str, wanted: int, ready: int, labels: dict[str, str] = LABELS, **status: int) -> dict[str, Any]:
+    there = {"replicas": wanted, "readyReplicas": ready, "updatedReplicas": wanted, "observedGeneration": 1, **status}
+    spec = {"replicas": wanted, "selector": {"matchLabels": labels}, "template": {}, "serviceName": name}
+    return {"metadata": {"name": name, "generation": 1}, "spec": spec, "status": there}
+
+
+class FakeApi:
+    """Answers `GET PATH` with `objects[PATH]`, lists with what is in them, and notes all else; `refusals` are answers to POST, one each."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Any] = {}
+        self.asked: list[tuple[str, str, Any]] = []
+        self.refusals: list[tuple[int, str]] = []
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if method != "GET":
+            self.asked.append((method, path, body))
+        if method == "GET":
+            found = self.objects.get(path)
+            return (404, {"message": "not found"}) if found is None else (200, {"items": found} if isinstance(found, list) else found)
+        if method == "POST" and self.refusals:
+            status, message = self.refusals.pop(0)
+            return status, {"message": message}
+        if path.endswith("/eviction") or method == "DELETE":
+            name = path.removesuffix("/eviction").rsplit("/", 1)[1]
+            self.objects[f"{CORE}/pods"] = [found for found in self.objects[f"{CORE}/pods"] if found["metadata"]["name"] != name]
+        if path == f"{REDIS}/scale":
+            replicas = body["spec"]["replicas"]
+            self.objects[REDIS] = workload("lab-redis", replicas, replicas, {"app": "redis"})
+            return 200, {"spec": body["spec"], "status": {"replicas": replicas}}
+        return 200, {"kind": "Status", "status": "Success"}
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    fake = FakeApi()
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            status, value = fake.answer(self.command, self.path.partition("?")[0], body)
+            text = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 (names of the base class)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.url = f"http://127.0.0.1:{server.server_address[1]}"  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield fake
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def view(api: FakeApi) -> ClusterView:
+    return view_of(api.url)  # type: ignore[attr-defined]
+
+
+def view_of(url: str) -> ClusterView:
+    entry = {"name": "c", "cluster": {"server": url}}
+    context = {"name": "c", "context": {"cluster": "c", "user": "c"}}
+    known = {"clusters": [entry], "contexts": [context], "users": [{"name": "c", "user": {}}], "current-context": "c"}
+    return ClusterView(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **known}), "space", {}, SERVICES)
+
+
+def test_a_pod_is_read_as_it_is(api: FakeApi, view: ClusterView) -> None:
+    going = pod("b", ready="False", deletionTimestamp="2026-01-01T00:00:00Z")
+    api.objects[f"{CORE}/pods"] = [going, pod("a", node="node-2")]
+    first, second = view.pods(LABELS)
+    assert (first.name, first.node, first.ready, first.terminating, first.restarts) == ("a", "node-2", True, False, 2)
+    assert (second.name, second.ready, second.terminating, second.labels) == ("b", False, True, LABELS)
+
+
+def test_a_pod_that_went_is_none_and_no_trouble(view: ClusterView) -> None:
+    assert view.pod("gone") is None
+    with pytest.raises(NotObservedError, match="pod gone is on no node"):
+        view.node_of("gone")
+
+
+def test_a_deployment_that_is_not_there_is_the_labs_failure(view: ClusterView) -> None:
+    with pytest.raises(NotAsExpectedError) as failure:
+        view.deployment("worker")
+    assert (failure.value.observed, failure.value.look) == ("there is no Deployment called worker", "kubectl get deployments")
+
+
+def test_a_scaled_object_is_found_by_its_name(api: FakeApi, view: ClusterView) -> None:
+    mine = {"metadata": {"name": "worker"}, "spec": {"minReplicaCount": 1}}
+    api.objects["/apis/keda.sh/v1alpha1/namespaces/space/scaledobjects"] = [{"metadata": {"name": "other"}}, mine]
+    assert view.scaled_object("worker") == mine
+    with pytest.raises(NotAsExpectedError, match="no ScaledObject called none"):
+        view.scaled_object("none")
+
+
+def test_an_api_that_does_not_answer_is_trouble_of_the_harness() -> None:
+    with pytest.raises(NotObservedError, match="the cluster does not show pods"):
+        view_of("http://127.0.0.1:9").pods()
+
+
+@pytest.mark.parametrize(
+    ("status", "settled"),
+    [
+        ({}, True),
+        ({"replicas": 3}, False),
+        ({"readyReplicas": 1}, False),
+        ({"updatedReplicas": 1}, False),
+        ({"observedGeneration": 0}, False),
+    ],
+)
+def test_only_a_workload_that_has_what_is_wanted_is_settled(api: FakeApi, view: ClusterView, status: dict[str, int], settled: bool) -> None:
+    api.objects[f"{APPS}/deployments"] = [workload("worker", 2, 2, **status)]
+    api.objects[f"{APPS}/statefulsets"] = []
+    assert view.settled() == ({"worker"} if settled else set())
+    if not settled:
+        with pytest.raises(NotObservedError, match=r"not settled within 0 s: worker: \d of 2 pods ready"):
+            view.wait_settled(0)
+
+
+def test_a_killed_pod_gets_no_grace(api: FakeApi, view: ClusterView) -> None:
+    api.objects[f"{CORE}/pods"] = [pod("a")]
+    with pod_killed(view, "a"):
+        assert view.pods() == []
+    assert api.asked[0][:2] == ("DELETE", f"{CORE}/pods/a")
+
+
+@pytest.fixture
+def drained(api: FakeApi) -> FakeApi:
+    """A namespace with a worker on each of two nodes, and its broker on the first."""
+    api.objects |= {
+        f"{CORE}/pods": [pod("a"), pod("b", node="node-2"), pod("lab-redis-0", labels={"app": "redis"})],
+        f"{CORE}/services/lab-redis": {"metadata": {"name": "lab-redis"}, "spec": {"selector": {"app": "redis"}}},
+        "/api/v1/nodes": [{"metadata": {"name": "node-1"}, "spec": {}, "status": {}}],
+    }
+    return api
+
+
+@pytest.fixture
+def selective(drained: FakeApi, monkeypatch: pytest.MonkeyPatch, view: ClusterView) -> ClusterView:
+    """A view whose pods of the platform are those that the stand-in, which knows no selectors, cannot tell."""
+    monkeypatch.setattr(view, "platform_pods", lambda: {"lab-redis-0"})
+    return view
+
+
+def cordons(api: FakeApi) -> list[Any]:
+    return [body["spec"]["unschedulable"] for method, path, body in api.asked if (method, path) == ("PATCH", "/api/v1/nodes/node-1")]
+
+
+def test_a_drain_evicts_the_stacks_pods_of_that_node_alone_and_ends_with_the_block(drained: FakeApi, selective: ClusterView) -> None:
+    drained.refusals = [(429, "Cannot evict pod as it would violate the pod's disruption budget.")]
+    with node_drained(selective, "node-1", seconds=10) as evicted:
+        assert evicted == ["a"]  # although it was refused once
+        assert [found.name for found in selective.pods()] == ["b", "lab-redis-0"]
+        assert cordons(drained) == [True]
+    assert cordons(drained) == [True, None]
+
+
+def test_a_drain_that_a_budget_refuses_is_the_labs_failure_and_is_undone(drained: FakeApi, selective: ClusterView) -> None:
+    drained.refusals = [(429, "it would violate the pod's disruption budget")] * 100
+    with pytest.raises(NotAsExpectedError, match="a did not go within 1 s: it would violate"), node_drained(selective, "node-1", seconds=1):
+        pytest.fail("the block must not begin")
+    assert cordons(drained) == [True, None]
+
+
+def test_a_node_that_was_closed_stays_closed(drained: FakeApi, selective: ClusterView) -> None:
+    drained.objects["/api/v1/nodes"][0]["spec"]["unschedulable"] = True
+    with node_drained(selective, "node-1", seconds=10):
+        pass
+    assert cordons(drained) == [True, True]
+
+
+def test_a_broker_that_was_down_is_back_after_an_exception(api: FakeApi, view: ClusterView) -> None:
+    api.objects |= {REDIS: workload("lab-redis", 1, 1, {"app": "redis"}), f"{CORE}/pods": []}
+
+    def fail_inside() -> None:
+        with broker_down(view):
+            assert view.stateful_set("lab-redis").there == 0
+            raise KeyError("on the way")
+
+    with pytest.raises(KeyError):
+        fail_inside()
+    assert view.stateful_set("lab-redis").wanted == 1
+
+
+def test_faults_of_a_node_want_a_local_cluster(api: FakeApi, view: ClusterView) -> None:
+    with pytest.raises(NotObservedError, match="node-1 is no container of this machine"), node_powered_off(view, "node-1"):
+        pytest.fail("the block must not begin")
+    found = pod("a")
+    found["status"]["containerStatuses"][0]["containerID"] = "containerd://0123"
+    api.objects[f"{CORE}/pods/a"] = found
+    with pytest.raises(NotObservedError, match="node-1 is no container of this machine"), process_stopped(view, "a"):
+        pytest.fail("the block must not begin")
+
+
+KUBECTL = """#!{python}
+import os, pathlib, sys
+kubeconfig = sys.argv[sys.argv.index("--kubeconfig") + 1]
+assert oct(pathlib.Path(kubeconfig).stat().st_mode)[-3:] == "600"
+said = os.environ["KUBECTL_SAYS"]
+print("given:", sys.stdin.read())
+sys.exit(said) if said else None
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "stderr"),
+    [("", 0, ""), ("no such thing\ncommand terminated with exit code 1", 1, "no such thing\n")],
+)
+def test_how_a_command_in_a_pod_ends_is_for_the_check_to_judge(
+    view: ClusterView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int, stderr: str
+) -> None:
+    fake_kubectl(tmp_path, monkeypatch, said)
+    ran = view.exec("a", "cat", stdin="secret")
+    assert (ran.code, ran.stdout, ran.stderr) == (code, "given: secret\n", stderr)
+    ran = view.observed_pod("a").run("cat %s", "it's")
+    assert (ran.rc, ran.stderr) == (code, stderr)
+
+
+def test_a_pod_that_cannot_be_reached_is_trouble_of_the_harness(view: ClusterView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_kubectl(tmp_path, monkeypatch, 'Error from server (NotFound): pods "a" not found')
+    with pytest.raises(NotObservedError, match=r'pod a cannot be reached: Error from server \(NotFound\): pods "a"'):
+        view.observed_pod("a").run("true")
+
+
+def fake_kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
+    program = folder / "kubectl"
+    program.write_text(KUBECTL.format(python=sys.executable))
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    monkeypatch.setenv("KUBECTL_SAYS", says)
