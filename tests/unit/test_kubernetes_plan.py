@@ -125,6 +125,18 @@ def test_a_setting_that_cannot_be_is_refused(project: Path, name: str, value: st
         planned(project, **{name: value})
 
 
+def test_an_objective_applies_under_settings_that_exist(project: Path) -> None:
+    path = project / "modules" / "99-rung" / "module.yaml"
+    module = yaml.safe_load(path.read_text(encoding="utf-8"))
+    module["objectives"][0]["applies_when"] = {"context": [""]}
+    path.write_text(yaml.safe_dump(module), encoding="utf-8")
+    assert planned(project).module.objectives[0].applies_when == {"context": [""]}
+    module["objectives"][0]["applies_when"] = {"contxt": [""]}
+    path.write_text(yaml.safe_dump(module), encoding="utf-8")
+    with pytest.raises(InputError, match=r"no setting of the module or its rung \(did you mean context"):
+        planned(project)
+
+
 def test_rights_are_asked_for_every_kind_that_a_stack_may_make() -> None:
     creatable = {resource for _, resource, verb in rights() if verb == "create"}
     plurals = {f"{kind.lower()[:-1]}ies" if kind.endswith("y") else f"{kind.lower()}s" for kind in KINDS}

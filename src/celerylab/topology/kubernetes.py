@@ -12,7 +12,7 @@ from celerylab.topology.environment import Environment, Needs, Service, Services
 from celerylab.topology.hosts import HostPlan
 from celerylab.topology.lab import Lab, deep_merge, snapshot
 from celerylab.topology.manifests import read_manifests
-from celerylab.topology.module import CourseModule, load_module, module_folder
+from celerylab.topology.module import CourseModule, check_applies, load_module, module_folder
 from celerylab.topology.names import Instance
 from celerylab.topology.plan import LEDGER_PORT, Plan, make_plan, probe_folder
 from celerylab.topology.roles import Roles
@@ -121,6 +121,7 @@ def make_kubernetes_plan(root: Path, wanted_module: str, configuration: dict[str
     folder = module_folder(root, wanted_module)
     module = load_module(folder)
     environment, _ = load_environment(root, module.environment, f"{folder.name}/module.yaml")
+    check_applies(module, environment.settings)
     settings = stack_settings(module, configuration, environment.settings)
     services = load_model(root / "environments" / "services.yaml", Services)
     lab = snapshot(folder, settings.lab, cache_dir() / "labs")

@@ -1,5 +1,6 @@
 """The model of `modules/NN-slug/module.yaml`, and how modules are found."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -84,9 +85,6 @@ class CourseModule(Model):
             for needed in objective.needs:
                 if needed not in ids:
                     raise ValueError(f"objective {objective.id} needs {needed}, which is none of {', '.join(ids)}")
-            for setting in objective.applies_when:
-                if setting not in self.settings:
-                    raise ValueError(f"objective {objective.id} applies when {setting} says so, which is no setting of the module")
         _ordered(self.objectives)
         return self
 
@@ -114,6 +112,18 @@ def _ordered(objectives: list[Objective]) -> list[Objective]:
         ordered.append(ready)
         waiting.remove(ready)
     return ordered
+
+
+def check_applies(module: CourseModule, rung: Mapping[str, Setting]) -> None:
+    """Raises InputError where an objective applies under a setting that neither the module nor its `rung` has."""
+    known = {**rung, **module.settings}
+    for objective in module.objectives:
+        for setting in objective.applies_when:
+            if setting not in known:
+                raise InputError(
+                    f"{module.id}-{module.slug}/module.yaml: objective {objective.id} applies when {setting} says so, "
+                    f"which is no setting of the module or its rung{suggestion(setting, list(known))}"
+                )
 
 
 def module_folders(root: Path) -> dict[str, Path]:

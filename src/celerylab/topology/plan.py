@@ -14,7 +14,7 @@ from celerylab.paths import cache_dir
 from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, load_environment
 from celerylab.topology.hosts import HostPlan, RolePlan, capabilities, positions
 from celerylab.topology.lab import Lab, deep_merge, snapshot
-from celerylab.topology.module import CourseModule, load_module, module_folder
+from celerylab.topology.module import CourseModule, check_applies, load_module, module_folder
 from celerylab.topology.pools import check_queues
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import StackSettings, stack_settings
@@ -185,6 +185,7 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
     folder = module_folder(root, wanted_module)
     module = load_module(folder)
     environment, environment_source = load_environment(root, module.environment, f"{folder.name}/module.yaml")
+    check_applies(module, environment.settings)
     settings = stack_settings(module, configuration, environment.settings)
     services = load_model(root / "environments" / "services.yaml", Services)
     roles = Roles(root / "roles")
