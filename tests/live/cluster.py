@@ -1,6 +1,7 @@
 """A cluster that tests drive, as its user would, and who stands on it."""
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,12 @@ class LiveCluster(LiveStack):
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:
         return run(["kubectl", "--kubeconfig", self.kubeconfig, *arguments], self.folder, check).stdout
+
+    def apply(self, manifest: str, namespace: str) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(manifest)
+            file.flush()
+            self.kubectl("apply", "--namespace", namespace, "--filename", file.name)
 
     def get(self, *arguments: str) -> Any:
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from celerylab.providers.engine import engine, left_behind
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.shell_environment import shell_environment
 from tests.turns import skip_lessons_of_other_days
+
+if TYPE_CHECKING:
+    from tests.live.cluster import LiveCluster
 
 TIMEOUT_SECONDS = 600
 
@@ -142,6 +145,15 @@ def says(request: pytest.FixtureRequest):
         return line
 
     return check
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(root: Path) -> Iterator["LiveCluster"]:
+    """A cluster of two nodes, made once for all tests that leave it as it was."""
+    from tests.live.cluster import cluster_up
+
+    with cluster_up(root) as live:
+        yield live
 
 
 @pytest.fixture
