@@ -30,6 +30,25 @@ def stacks_on(api: Any) -> list[str]:
     return sorted(f"{(space.metadata.annotations or {}).get(STACK_ANNOTATION, '?')} ({space.metadata.name})" for space in found)
 
 
+def spaces_of(api: Any) -> list[dict[str, Any]]:
+    """Every namespace of a stack: its `instance`, its `stack` as `project/name`, when it was `created`, and its `pods` by name with `running` or
+    Kubernetes' word for their phase. Raises EngineError where the API does not answer."""
+    core = client.CoreV1Api(api)
+    found = []
+    with _answers("the cluster does not say who is on it"):
+        for space in core.list_namespace(label_selector=INSTANCE_LABEL, _request_timeout=TIMEOUT_SECONDS).items:
+            pods = core.list_namespaced_pod(space.metadata.name, _request_timeout=TIMEOUT_SECONDS).items
+            found.append(
+                {
+                    "instance": space.metadata.labels[INSTANCE_LABEL],
+                    "stack": (space.metadata.annotations or {}).get(STACK_ANNOTATION, ""),
+                    "created": space.metadata.creation_timestamp,
+                    "pods": {pod.metadata.name: pod.status.phase.lower() for pod in pods},
+                }
+            )
+    return found
+
+
 def nodes_of(api: Any) -> list[dict[str, Any]]:
     """Every node: its name, whether the cluster itself runs on it, its address, whether it is ready, and how many pods it runs.
 

@@ -8,10 +8,9 @@ import typer
 
 from celerylab.cli.arguments import Json
 from celerylab.cli.console import err, out, print_json
-from celerylab.cli.status import owner_of
+from celerylab.cli.instances import every_instance, owner_of
 from celerylab.errors import CelerylabError, EngineError
 from celerylab.providers.engine import left_behind
-from celerylab.providers.instances import deployed_instances
 from celerylab.pulumi_stack import title_of
 from celerylab.reaper import Action, Lease, Warned, due
 from celerylab.terminals import write_to_terminals
@@ -64,7 +63,7 @@ def reap_now(now: datetime, dry_run: bool = False) -> list[dict[str, Any]]:
 
 def _leases() -> list[Lease]:
     found = []
-    for instance in deployed_instances():
+    for instance in every_instance():
         stack, outputs = owner_of(instance)
         if stack and outputs.get("expires"):
             found.append(Lease(stack, datetime.fromisoformat(outputs["expires"])))

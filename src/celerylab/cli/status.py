@@ -9,13 +9,13 @@ from rich.table import Table
 
 from celerylab.cli.arguments import Json, StackName, complete_module, stack_of
 from celerylab.cli.console import out, print_json
+from celerylab.cli.instances import every_instance, owner_of
 from celerylab.cli.pods import described
-from celerylab.errors import CelerylabError, InputError
-from celerylab.paths import project_root
+from celerylab.errors import InputError
 from celerylab.providers.engine import find_container
-from celerylab.providers.instances import DeployedInstance, deployed_instances
+from celerylab.providers.instances import DeployedInstance
 from celerylab.pulumi_stack import CLUSTER, PulumiStack
-from celerylab.topology.module import load_module, module_folders
+from celerylab.topology.module import load_module
 from celerylab.topology.names import project_name
 from celerylab.verify.run import latest_results
 
@@ -42,7 +42,7 @@ def status(
     if module is not None and all_:
         raise InputError("--all shows every module's stacks: leave the module out")
     if module is None:
-        _show_all([_summary(instance) for instance in deployed_instances()], json_)
+        _show_all([_summary(instance) for instance in every_instance()], json_)
     else:
         _show_one(stack_of(module, stack), json_)
 
@@ -123,20 +123,6 @@ def _summary(instance: DeployedInstance) -> dict[str, Any]:
         "running": instance.running,
         "verdicts": _verdicts(instance.id),
     }
-
-
-def owner_of(instance: DeployedInstance) -> tuple[PulumiStack | None, dict[str, Any]]:
-    """The stack that owns an instance, and its outputs; nothing where another backend has its state, or none has it any more."""
-    root = project_root()
-    folders = {**module_folders(root), CLUSTER: root / "stacks" / CLUSTER}
-    folder = folders.get(instance.project.removeprefix(project_name("")))
-    owner = PulumiStack(folder, instance.stack) if folder else None
-    if owner is None or owner.instance.id != instance.id:
-        return None, {}
-    try:
-        return owner, owner.outputs()
-    except CelerylabError:
-        return None, {}
 
 
 def _rung(owner: PulumiStack) -> str:
