@@ -1,4 +1,7 @@
-"""The burst that 23.1, 23.2 and 23.3 look at: 300 tasks, the last three of which take two minutes each, and everything that became of the pool."""
+"""The burst that 23.1, 23.2 and 23.3 look at: 300 tasks, of which the last three take two minutes each, and everything that became of the pool.
+
+The long ones are sent when the others are done and the pool is still large: so they come to different pods, and leave others with nothing to do.
+"""
 
 import time
 from collections import Counter
@@ -12,10 +15,10 @@ from celerylab.verify.expect import poll
 
 TASKS, LONG, SHORT_SECONDS, LONG_SECONDS = 300, 3, 0.5, 120
 ENOUGH = 4  # ready pods
-RISE_SECONDS, DRAIN_SECONDS, FALL_SECONDS, LINGER_SECONDS = 90, 180, 60, 25
+RISE_SECONDS, DRAIN_SECONDS, START_SECONDS, FALL_SECONDS, LINGER_SECONDS = 90, 180, 20, 60, 25
 MARGIN_SECONDS = 40  # for a task of LONG_SECONDS, from its start to the end that the ledger has
 REST_SECONDS = 120
-LEDGER_EVERY = 2.0  # seconds between two looks into the ledger
+LEDGER_EVERY = 1.0  # seconds between two looks into the ledger
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,7 @@ class Burst:
         poll(lambda: not pool.busy() and pool.deployment.settled and pool.deployment.wanted <= pool.minimum, REST_SECONDS, every=0.5)
         seen.rest, seen.slots = pool.deployment.wanted, pool.slots()
         self._began = time.monotonic()
-        self._batch.send(SHORT_SECONDS, TASKS - LONG)
-        seen.long_keys = self._batch.send(LONG_SECONDS, LONG)
+        short = set(self._batch.send(SHORT_SECONDS, TASKS - LONG))
         seen.keys = list(self._batch.keys)
 
         self._until(seen, RISE_SECONDS, lambda: self._now(seen).ready >= ENOUGH)
@@ -113,18 +115,21 @@ class Burst:
             return
         seen.rose_after = self._now(seen).seconds
 
-        self._until(seen, DRAIN_SECONDS, lambda: self._now(seen).waiting == 0 and self._now(seen).long_running == LONG)
-        if self._now(seen).long_running < LONG:
-            return
+        self._until(seen, DRAIN_SECONDS, lambda: set(seen.ends) >= short)
+        seen.long_keys = self._batch.send(LONG_SECONDS, LONG)
+        seen.keys = list(self._batch.keys)
+        self._until(seen, START_SECONDS, lambda: self._now(seen).long_running == LONG)
         pool.choose_to_stop(sorted(set(self._long_at.values())))
         seen.unacknowledged = pool.unacknowledged()
+        if not self._long_at:
+            return
 
         self._until(seen, LONG_SECONDS + MARGIN_SECONDS, lambda: set(seen.ends) >= set(seen.keys))
         ended = self._now(seen).seconds
 
         def back() -> bool:
             running = sum(seen.starts.values()) - sum(seen.ends.values())
-            seen.allowed = max(1, seen.rest, ceil(running / seen.slots))
+            seen.allowed = max(1, seen.rest, ceil((running + self._now(seen).waiting) / seen.slots))
             return self._now(seen).wanted <= seen.allowed
 
         self._until(seen, FALL_SECONDS, back)

@@ -13,7 +13,7 @@ from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 
-ALONE, TASKS, PODS, TASK_SECONDS = 8, 80, 4, 1.0
+ALONE, MANY, PODS, TASK_SECONDS = 8, 80, 4, 1.0  # tasks for each slot of a pod
 DONE_SECONDS = 150
 MOST_SHARE = 40  # percent of the tasks that one pod may do
 RESIZES, RESIZE_SECONDS = 10, 60
@@ -28,23 +28,23 @@ LOOK = "celerylab shell 23 worker -- celery --app shop inspect reserved"
 @objective("23.6")
 def test_four_pods_share_what_waited_before_they_came(pool: Pool, batch: Batch, worker: WorkerClient) -> None:
     with pool.pinned(1):
-        pool.ready()
-        alone = batch.send(TASK_SECONDS, ALONE)
-        poll(lambda: len(batch.entries("end")) == ALONE, DONE_SECONDS, every=0.5)
-        one_pod = _makespan(batch, alone) / ALONE * TASKS
+        slots = pool.slots()
+        alone = batch.send(TASK_SECONDS, ALONE * slots)
+        poll(lambda: len(batch.entries("end")) == len(alone), DONE_SECONDS, every=0.5)
+        one_pod = _makespan(batch, alone) / ALONE * MANY
     with pool.pinned(0):
-        many = batch.send(TASK_SECONDS, TASKS)
+        many = batch.send(TASK_SECONDS, MANY * slots)
     with pool.pinned(PODS):
-        poll(lambda: len(batch.entries("end", many)) == TASKS, DONE_SECONDS, every=0.5)
+        poll(lambda: len(batch.entries("end", many)) == len(many), DONE_SECONDS, every=0.5)
         done = Counter(entry.pod for entry in batch.entries("end", many))
         took = _makespan(batch, many)
-    if sum(done.values()) < TASKS:
+    if sum(done.values()) < len(many):
         pool.afresh()
-    share = 100 * max(done.values(), default=0) / TASKS
+    share = 100 * max(done.values(), default=0) / len(many)
     shares = " + ".join(str(count) for count in sorted(done.values(), reverse=True)) or "none"
     expect(
-        sum(done.values()) == TASKS and share <= MOST_SHARE,
-        observed=f"of {TASKS} tasks that waited, {PODS} pods did {shares} within {DONE_SECONDS} s",
+        sum(done.values()) == len(many) and share <= MOST_SHARE,
+        observed=f"of {len(many)} tasks that waited, {PODS} pods did {shares} within {DONE_SECONDS} s",
         expected=f"all of them, and none of the pods over {MOST_SHARE}%",
         look=LOOK,
         largest_share=round(share),
@@ -52,7 +52,7 @@ def test_four_pods_share_what_waited_before_they_came(pool: Pool, batch: Batch, 
     with worker.timing():
         expect(
             took <= one_pod / 3,
-            observed=f"{PODS} pods took {took:.1f} s for {TASKS} tasks, one would take {one_pod:.0f} s",
+            observed=f"{PODS} pods took {took:.1f} s for {len(many)} tasks, one would take {one_pod:.0f} s",
             expected="at most a third of it",
             look=LOOK,
             speedup=round(one_pod / took, 1),
