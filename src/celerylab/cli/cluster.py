@@ -37,7 +37,7 @@ def up(stack: StackName = None, settings: Settings = [], json_: Json = False) ->
     target.refuse_if_locked()
     configured = configured_of(target)
     # Checked before the stack exists, so that a typo leaves nothing behind.
-    _prepare({**(configured or {}), **wanted})
+    prepare({**(configured or {}), **wanted})
     deploy(target, stack is not None, wanted, configured, json_)
     if not json_:
         out.print(
@@ -70,7 +70,7 @@ def unlock(stack: StackName = None) -> None:
 @app.command()
 def bake(settings: Settings = []) -> None:  # noqa: B006 (typer reads it once)
     """Makes what a cluster is made of and this machine lacks: programs, images, hosts. `up` does it, too."""
-    _prepare(parsed_settings(settings))
+    prepare(parsed_settings(settings))
     out.print("all that a cluster is made of is ready")
 
 
@@ -121,7 +121,8 @@ def _stack(name: str | None) -> PulumiStack:
     return selected_stack(project_root() / "stacks" / CLUSTER, name)
 
 
-def _prepare(configuration: dict[str, str]) -> None:
+def prepare(configuration: dict[str, str]) -> None:
+    """Makes what a cluster under `configuration` is made of and this machine lacks. Raises CelerylabError where that cannot be."""
     root = project_root()
     plan = make_cluster_plan(root, configuration)
     _toolchain("pulumi-kubernetes")

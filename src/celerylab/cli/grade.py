@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from celerylab.cli.arguments import Json, complete_module, folder_of
+from celerylab.cli.cluster import prepare
 from celerylab.cli.console import out, step
 from celerylab.cli.observe import exit_code
 from celerylab.cli.stack import Settings, parsed_settings
+from celerylab.clusters.on_demand import ClusterOnDemand
 from celerylab.course.submission import module_of, unpacked
 from celerylab.errors import InputError, LeftBehindError
 from celerylab.images.wanted import bake_wanted
@@ -50,11 +52,12 @@ def grade(
         check_published(folder)
         with step("images") as baking:
             bake_wanted([load_module(folder).id], baking.say)
-        throwaway = ThrowawayStack(folder, "grade")
-        with step(f"module {load_module(folder).id}: {submission.name}") as running:
+        throwaway, wanted = ThrowawayStack(folder, "grade"), parsed_settings(settings)
+        clusters = ClusterOnDemand("grade", wanted, lambda: prepare({}))
+        with clusters, step(f"module {load_module(folder).id}: {submission.name}") as running:
             try:
                 running.say("up")
-                under_test = throwaway.up({"lab": str(lab), "owner": submission.stem, **parsed_settings(settings)})
+                under_test = throwaway.up({"lab": str(lab), "owner": submission.stem, **clusters.settings_for(folder), **wanted})
                 running.say("verify")
                 results, evidence = verify(under_test, [])
             finally:

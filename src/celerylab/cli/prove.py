@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from celerylab.cli.arguments import Json, complete_module
+from celerylab.cli.cluster import prepare
 from celerylab.cli.console import done, err, out, print_json, step
+from celerylab.clusters.on_demand import ClusterOnDemand
 from celerylab.errors import InputError
 from celerylab.images.wanted import bake_wanted
 from celerylab.paths import project_root
@@ -48,6 +50,10 @@ def prove(
         int, typer.Option(min=1, max=8, help="How many variants at a time; more than one on a machine with cores to spare.")
     ] = 1,
     again: Annotated[bool, typer.Option(help="Prove everything anew, also what an interrupted proof has done already.")] = False,
+    cluster: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="The stack of the cluster for modules on Kubernetes; a fresh one, gone afterwards, by default."),
+    ] = "",
     json_: Json = False,
 ) -> None:
     """Proves that suites can fail: starter, solutions, mutants and controls of each module, each on a fresh real environment.
@@ -85,7 +91,8 @@ def prove(
     if again:
         for file in kept.values():
             file.forget()
-    outcomes = _run(work, jobs, time.monotonic() + minutes * 60 if minutes else None, kept)
+    with ClusterOnDemand("prove", {"cluster": cluster}, lambda: prepare({})) as clusters:
+        outcomes = _run(work, jobs, time.monotonic() + minutes * 60 if minutes else None, kept, clusters)
     summaries = [_conclude(folder, [o for f, o in outcomes if f == folder], partial) for folder in folders]
     for folder, summary in zip(folders, summaries, strict=True):
         if folder in kept and not summary["problems"]:  # the proof is written
@@ -134,7 +141,9 @@ def _variants(folder: Path, only: list[str]) -> list[Variant]:
     return [variant for variant in found if not only or variant.lab in only]
 
 
-def _run(work: list[Work], jobs: int, deadline: float | None, kept: Mapping[Path, ProgressFile]) -> list[tuple[Path, Outcome]]:
+def _run(
+    work: list[Work], jobs: int, deadline: float | None, kept: Mapping[Path, ProgressFile], clusters: ClusterOnDemand
+) -> list[tuple[Path, Outcome]]:
     """Every outcome, in the order of `work`; what would begin after `deadline` is left out, and what is `kept` is not done twice."""
     with step(f"{len(work)} variants") as running, ThreadPoolExecutor(max_workers=jobs) as pool:
         interrupted, keeping = threading.Event(), threading.Lock()
@@ -148,7 +157,8 @@ def _run(work: list[Work], jobs: int, deadline: float | None, kept: Mapping[Path
             if before is not None and (run := before.run_of(variant)) is not None:
                 running.say(f"{variant.title}: proved before")
                 return folder, Outcome(variant, run, [], None, before.images)
-            outcome = prove_variant(*item, say=running.say, cancelled=interrupted.is_set)
+            where = clusters.settings_for(folder)
+            outcome = prove_variant(*item, say=running.say, cancelled=interrupted.is_set, where=where)
             if not interrupted.is_set():
                 _show(outcome)
             if folder in kept and not outcome.problems:

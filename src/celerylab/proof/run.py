@@ -1,6 +1,6 @@
 """Deploys the variants of a module, one fresh stack each, and judges what its suite says of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +39,16 @@ def placed(folder: Path, module: CourseModule, found: list[Problem], variant: Va
 
 
 def prove_variant(
-    folder: Path, module: CourseModule, variant: Variant, say: Callable[[str], None], cancelled: Callable[[], bool] = lambda: False
+    folder: Path,
+    module: CourseModule,
+    variant: Variant,
+    say: Callable[[str], None],
+    cancelled: Callable[[], bool] = lambda: False,
+    where: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Brings `variant` up on a stack of its own, runs the suite, takes it down, and says what is wrong. Whatever happens, nothing stays.
 
-    Once `cancelled` says yes, the suite undoes its fault and the stack goes.
+    Once `cancelled` says yes, the suite undoes its fault and the stack goes. `where` are settings that say which cluster it is on.
     """
     throwaway = ThrowawayStack(folder, "prove")
     found: list[str] = []
@@ -52,8 +57,8 @@ def prove_variant(
     images: dict[str, str] = {}
     try:
         say(f"{variant.title}: up")
-        under_test = throwaway.up({"lab": variant.lab, "owner": "prove", **variant.settings})
-        images = {host["group"]: host["image"] for host in under_test.hosts.values()}
+        under_test = throwaway.up({"lab": variant.lab, "owner": "prove", **(where or {}), **variant.settings})
+        images = {host["group"]: host["image"] for host in under_test.hosts.values()} or under_test.images
         say(f"{variant.title}: verify")
         results, evidence = verify(under_test, [], lambda event: _tell(event, variant, say), cancelled)
     except InterruptedRunError:
