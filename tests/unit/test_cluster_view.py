@@ -1,107 +1,44 @@
 """What checks see of a cluster and do to it. The Kubernetes API and kubectl, our edges, are stand-ins."""
 
-import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from celerylab.verify.cluster import ClusterView
 from celerylab.verify.cluster_faults import broker_down, node_drained, node_powered_off, pod_killed, process_stopped
+from celerylab.verify.control import control_problem
+from celerylab.verify.evidence import collect_evidence
 from celerylab.verify.expect import NotAsExpectedError, NotObservedError
+from celerylab.verify.stack import Stack
+from tests.unit.kubernetes_api import APPS, CORE, LABELS, REDIS, FakeApi, kubeconfig_of, pod, served, workload
 
-CORE, APPS = "/api/v1/namespaces/space", "/apis/apps/v1/namespaces/space"
-REDIS = f"{APPS}/statefulsets/lab-redis"
 SERVICES = {"broker": {"name": "lab-redis", "port": 6379}}
-LABELS = {"app": "worker"}
-
-
-def pod(name: str, node: str = "node-1", labels: dict[str, str] = LABELS, ready: str = "True", **more: Any) -> dict[str, Any]:
-    status = {"phase": "Running", "podIP": "10.244.0.9", "conditions": [{"type": "Ready", "status": ready}]}
-    containers = [{"name": "worker", "restartCount": 2, "image": "", "imageID": "", "ready": True}]
-    metadata = {"name": name, "uid": f"uid-{name}", "labels": labels, **more}
-    spec = {"nodeName": node, "containers": [{"name": "worker"}]}
-    return {"metadata": metadata, "spec": spec, "status": {**status, "containerStatuses": containers}}
-
-
-def workload(name: str, wanted: int, ready: int, labels: dict[str, str] = LABELS, **status: int) -> dict[str, Any]:
-    there = {"replicas": wanted, "readyReplicas": ready, "updatedReplicas": wanted, "observedGeneration": 1, **status}
-    spec = {"replicas": wanted, "selector": {"matchLabels": labels}, "template": {}, "serviceName": name}
-    return {"metadata": {"name": name, "generation": 1}, "spec": spec, "status": there}
-
-
-class FakeApi:
-    """Answers `GET PATH` with `objects[PATH]`, lists with what is in them, and notes all else; `refusals` are answers to POST, one each."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, Any] = {}
-        self.asked: list[tuple[str, str, Any]] = []
-        self.refusals: list[tuple[int, str]] = []
-
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        if method != "GET":
-            self.asked.append((method, path, body))
-        if method == "GET":
-            found = self.objects.get(path)
-            return (404, {"message": "not found"}) if found is None else (200, {"items": found} if isinstance(found, list) else found)
-        if method == "POST" and self.refusals:
-            status, message = self.refusals.pop(0)
-            return status, {"message": message}
-        if path.endswith("/eviction") or method == "DELETE":
-            name = path.removesuffix("/eviction").rsplit("/", 1)[1]
-            self.objects[f"{CORE}/pods"] = [found for found in self.objects[f"{CORE}/pods"] if found["metadata"]["name"] != name]
-        if path == f"{REDIS}/scale":
-            replicas = body["spec"]["replicas"]
-            self.objects[REDIS] = workload("lab-redis", replicas, replicas, {"app": "redis"})
-            return 200, {"spec": body["spec"], "status": {"replicas": replicas}}
-        return 200, {"kind": "Status", "status": "Success"}
 
 
 @pytest.fixture
 def api() -> Iterator[FakeApi]:
-    fake = FakeApi()
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, value = fake.answer(self.command, self.path.partition("?")[0], body)
-            text = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 (names of the base class)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield fake
-    server.shutdown()
-    server.server_close()
+    with served(FakeApi()) as fake:
+        yield fake
 
 
 @pytest.fixture
 def view(api: FakeApi) -> ClusterView:
-    return view_of(api.url)  # type: ignore[attr-defined]
+    return view_of(api.url)
 
 
 def view_of(url: str) -> ClusterView:
-    entry = {"name": "c", "cluster": {"server": url}}
-    context = {"name": "c", "context": {"cluster": "c", "user": "c"}}
-    known = {"clusters": [entry], "contexts": [context], "users": [{"name": "c", "user": {}}], "current-context": "c"}
-    return ClusterView(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **known}), "space", {}, SERVICES)
+    return ClusterView(kubeconfig_of(url), "space", {}, SERVICES)
+
+
+def stack_of(api: FakeApi) -> Stack:
+    """A stack whose cluster, and whose ledger, is the stand-in."""
+    secrets = {"kubeconfig": kubeconfig_of(api.url), "ledger_token": "not-for-you"}
+    places = {"endpoints": {"ledger": api.url.removeprefix("http://")}, "services": SERVICES, "hosts": {}}
+    return Stack("s", {"namespace": "space", "cluster": {"nodes": {}}, "secrets": secrets, **places})
 
 
 def test_a_pod_is_read_as_it_is(api: FakeApi, view: ClusterView) -> None:
@@ -231,12 +168,21 @@ def test_faults_of_a_node_want_a_local_cluster(api: FakeApi, view: ClusterView) 
         pytest.fail("the block must not begin")
 
 
+def test_the_control_channel_is_the_api_and_an_answer_of_the_ledger(api: FakeApi) -> None:
+    stack = stack_of(api)
+    assert "the cluster does not show pods" in str(control_problem(stack))
+    api.objects[f"{CORE}/pods"] = []
+    assert "the ledger does not answer" in str(control_problem(stack))  # although its port takes connections
+    api.objects["/health"] = {}
+    assert control_problem(stack) is None
+
+
 KUBECTL = """#!{python}
 import os, pathlib, sys
 kubeconfig = sys.argv[sys.argv.index("--kubeconfig") + 1]
 assert oct(pathlib.Path(kubeconfig).stat().st_mode)[-3:] == "600"
 said = os.environ["KUBECTL_SAYS"]
-print("given:", sys.stdin.read())
+print(os.environ["KUBECTL_SHOWS"] or f"given: {{sys.stdin.read()}}")
 sys.exit(said) if said else None
 """
 
@@ -261,9 +207,18 @@ def test_a_pod_that_cannot_be_reached_is_trouble_of_the_harness(view: ClusterVie
         view.observed_pod("a").run("true")
 
 
-def fake_kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
+def test_what_failed_leaves_its_pods_logs_without_secrets(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_kubectl(tmp_path, monkeypatch, "", "pod/a\nthe token is not-for-you")
+    collect_evidence(stack_of(api), tmp_path / "evidence")
+    kept = {str(path.relative_to(tmp_path / "evidence")) for path in (tmp_path / "evidence").rglob("*.txt")}
+    assert kept == {"pods.txt", "described.txt", "events.txt", "a/log.txt", "a/log-before-restart.txt"}
+    assert "the token is <ledger_token>" in (tmp_path / "evidence" / "a" / "log.txt").read_text()
+
+
+def fake_kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str, shows: str = "") -> None:
     program = folder / "kubectl"
     program.write_text(KUBECTL.format(python=sys.executable))
     program.chmod(0o700)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     monkeypatch.setenv("KUBECTL_SAYS", says)
+    monkeypatch.setenv("KUBECTL_SHOWS", shows)
