@@ -29,6 +29,7 @@ MINUTES = {  # of the parts of a session, as README.md and instructor.md both sa
     "14": [5, 30, 45, 35, 30, 20, 15],
     "15": [5, 25, 35, 30, 15, 10],
     "16": [5, 25, 35, 30, 20, 5],
+    "23": [10, 40, 50, 40, 30, 10],
 }
 MOST_QUESTIONS = {"16": 17}  # of a quiz; 16 elsewhere
 RECORDED_BY_HELPERS = {"04", "14", "15"}  # evidence of these is also a key of a map, or passed on by a file beside the checks

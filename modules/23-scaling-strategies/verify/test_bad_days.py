@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from typing import Any
 
 from celery.states import SUCCESS
 from pool import Pool
@@ -47,6 +48,7 @@ def test_no_worker_is_restarted_while_the_broker_is_away(pool: Pool, cluster: Cl
         expected="no restart: it brings no broker back",
         look=LOOK,
         restarted=restarted,
+        inspects="inspect" in str(_probe(pool)),
     )
     expect(
         len(answering) >= len(before),
@@ -123,8 +125,12 @@ def _container(pool: Pool) -> str:
     return str(pool.deployment.raw.spec.template.spec.containers[0].name)
 
 
+def _probe(pool: Pool) -> Any:
+    """The worker's liveness probe, or None."""
+    return pool.deployment.raw.spec.template.spec.containers[0].liveness_probe
+
+
 def _grace(pool: Pool) -> int:
     """Seconds that a worker gets to stop when its liveness probe has failed; 0 without a probe."""
-    template = pool.deployment.raw.spec.template.spec
-    probe = template.containers[0].liveness_probe
-    return int((probe.termination_grace_period_seconds or template.termination_grace_period_seconds or 0) if probe else 0)
+    probe, whole = _probe(pool), pool.deployment.raw.spec.template.spec.termination_grace_period_seconds
+    return int((probe.termination_grace_period_seconds or whole or 0) if probe else 0)
