@@ -1,5 +1,6 @@
 """Faults of a cluster bite and heal, and what checks see it with goes on while they do."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from celerylab.verify.hosts import ObservedHost
 from celerylab.verify.redis_server import redis_client
 from tests.live.cluster import LiveCluster
 
-SPACE = "celerylab-faults"
 SERVICES = {"broker": {"name": "lab-redis", "port": 6379}}
 MANIFEST = Path(__file__).with_name("faults.yaml")
 
@@ -29,14 +29,15 @@ def view(shared_cluster: LiveCluster, root: Path) -> Iterator[ClusterView]:
     nodes = {name: host["container"] for name, host in shared_cluster.outputs()["hosts"].items() if host["group"] == "node"}
     image = bake_dockerfile(root, "redis", lambda _: None)
     load_image(image, list(nodes.values()))
-    seen = ClusterView(Path(shared_cluster.kubeconfig).read_text(encoding="utf-8"), SPACE, nodes, SERVICES)
-    shared_cluster.kubectl("create", "namespace", SPACE)
+    space = f"faults-{uuid.uuid4().hex[:6]}"
+    seen = ClusterView(Path(shared_cluster.kubeconfig).read_text(encoding="utf-8"), space, nodes, SERVICES)
+    shared_cluster.kubectl("create", "namespace", space)
     try:
-        shared_cluster.apply(MANIFEST.read_text(encoding="utf-8").replace("IMAGE", image), SPACE)
+        shared_cluster.apply(MANIFEST.read_text(encoding="utf-8").replace("IMAGE", image), space)
         seen.wait_settled(90)
         yield seen
     finally:
-        shared_cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+        shared_cluster.kubectl("delete", "namespace", space, "--wait=false")
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def state(view: ClusterView, pod: str) -> str:
 def test_a_pod_is_seen_from_outside_and_from_inside(view: ClusterView, worker: Pod) -> None:
     assert view.pod(worker.name) == worker
     assert view.node_of(worker.name) in view.containers
-    assert view.observed_pod(worker.name).file("/data").is_directory
+    assert view.observed_pod(worker.name, "worker").file("/etc/passwd").is_file
     assert view.exec(worker.name, "sh", "-c", "cat; exit 3", stdin="in").stdout == "in"
     assert view.exec(worker.name, "sh", "-c", "exit 3").code == 3
     assert "Started" in {event.reason for event in view.events(worker.name)}
@@ -146,7 +147,7 @@ def test_a_drain_spares_the_broker(view: ClusterView) -> None:
 
 
 def test_a_drain_that_a_budget_forbids_fails_and_leaves_the_node_open(shared_cluster: LiveCluster, view: ClusterView, worker: Pod) -> None:
-    budget = ["patch", "poddisruptionbudget", "worker", "--namespace", SPACE, "--type=merge", "--patch"]
+    budget = ["patch", "poddisruptionbudget", "worker", "--namespace", view.namespace, "--type=merge", "--patch"]
     shared_cluster.kubectl(*budget, '{"spec": {"maxUnavailable": 0}}')
     try:
         with pytest.raises(NotAsExpectedError, match="disruption budget"), node_drained(view, worker.node, seconds=3):

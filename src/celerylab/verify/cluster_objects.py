@@ -1,6 +1,6 @@
 """What a cluster has, at one moment, as checks read it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -17,7 +17,7 @@ class Pod:
     ready: bool
     terminating: bool
     restarts: int
-    raw: Any
+    raw: Any = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, raw: Any) -> "Pod":
@@ -45,7 +45,7 @@ class Workload:
     there: int
     ready: int
     updated: int
-    raw: Any
+    raw: Any = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, raw: Any) -> "Workload":
