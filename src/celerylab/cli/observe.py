@@ -84,11 +84,10 @@ def logs(
 
     Examples: celerylab logs 02 node-1 -u redis-server -f, celerylab logs 23 worker -f
     """
-    target = stack_of(module, stack)
-    outputs = target.outputs()
-    if "namespace" in outputs:
-        raise typer.Exit(show_logs(target, host, lines, follow))
-    container = _container(outputs, host)
+    deployed = Stack.deployed(stack_of(module, stack))
+    if deployed.namespace:
+        raise typer.Exit(show_logs(deployed, host, lines, follow))
+    container = _container(deployed, host)
     command = ["journalctl", "--no-pager", "--output=short-iso", f"--unit={unit}", f"--lines={lines}", *(["--follow"] if follow else [])]
     raise typer.Exit(subprocess.call(["docker", "exec", container, *command]))
 
@@ -99,20 +98,19 @@ def shell(context: typer.Context, module: Module, host: Host = None, stack: Stac
     Examples: celerylab shell 02 node-1, celerylab shell 02 -- systemctl status celery@default, celerylab shell 23 worker -- env
     """
     command = list(context.args)
-    target = stack_of(module, stack)
-    outputs = target.outputs()
-    if "namespace" in outputs:
-        raise typer.Exit(open_shell(target, host, command))
+    deployed = Stack.deployed(stack_of(module, stack))
+    if deployed.namespace:
+        raise typer.Exit(open_shell(deployed, host, command))
     if host is not None and not _HOST_NAME.match(host):  # `celerylab shell 02 -- COMMAND`: no host was named
         command, host = [host, *command], None
-    container = _container(outputs, host)
+    container = _container(deployed, host)
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     line = ["docker", "exec", "--interactive", *terminal, container, *(command or ["bash", "--login"])]
     os.execvp("docker", line)  # noqa: S606 (docker takes over the terminal)
 
 
-def _container(outputs: dict[str, Any], host: str | None) -> str:
-    hosts = outputs["hosts"]
+def _container(deployed: Stack, host: str | None) -> str:
+    hosts = deployed.hosts
     # The first of the environment, whatever its name: addresses are in the order of hosts, the outputs in that of names.
     chosen = host or min(hosts, key=lambda name: ip_address(hosts[name]["address"]))
     if chosen not in hosts:

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from celerylab.clusters.kubectl import kubeconfig_file, kubectl
-from celerylab.errors import EngineError, InputError
-from celerylab.pulumi_stack import PulumiStack
+from celerylab.errors import CelerylabError, EngineError, InputError
 from celerylab.verify.expect import NotObservedError
-from celerylab.verify.stack import Stack
+from celerylab.verify.stack import Stack, reaching_cluster
 
 if TYPE_CHECKING:  # the libraries of Kubernetes take longer than most commands
     from celerylab.verify.cluster import ClusterView
@@ -18,9 +17,9 @@ if TYPE_CHECKING:  # the libraries of Kubernetes take longer than most commands
 _REQUESTS = 50  # pods whose logs are followed at once; kubectl refuses more than 5 unless told
 
 
-def show_logs(target: PulumiStack, name: str | None, lines: int, follow: bool) -> int:
+def show_logs(stack: Stack, name: str | None, lines: int, follow: bool) -> int:
     """Prints the log of a workload's pods, or of one pod; kubectl's exit code."""
-    with _namespace(target) as view:
+    with _namespace(stack) as view:
         workload = next((found for found in view.workloads() if found.name == name), None)
         if workload is None:
             what = [f"pod/{_pod(view, name)}"]
@@ -30,30 +29,30 @@ def show_logs(target: PulumiStack, name: str | None, lines: int, follow: bool) -
         return _call(view, "logs", *what, "--all-containers", f"--tail={lines}", *(["--follow"] if follow else []))
 
 
-def open_shell(target: PulumiStack, name: str | None, command: list[str]) -> int:
+def open_shell(stack: Stack, name: str | None, command: list[str]) -> int:
     """Opens a shell in a pod (of a workload, in the first that is ready), or runs `command` there; its exit code."""
-    with _namespace(target) as view:
+    with _namespace(stack) as view:
         terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
         return _call(view, "exec", "--stdin", *terminal, _pod(view, name), "--", *(command or ["sh"]))
 
 
-def described(target: PulumiStack, outputs: dict[str, Any]) -> dict[str, Any]:
+def described(name: str, outputs: dict[str, Any]) -> dict[str, Any]:
     """Namespace, cluster and workloads of a stack, for `status`; why they cannot be seen, instead, where the cluster does not answer."""
     found: dict[str, Any] = {"namespace": outputs["namespace"], "cluster": outputs["cluster"]["name"]}
     try:
-        with _namespace(target) as view:
+        with _namespace(Stack(name, reaching_cluster(outputs))) as view:
             workloads = {found.name: {"wanted": found.wanted, "ready": found.ready} for found in view.workloads()}
-    except (EngineError, InputError) as error:
+    except CelerylabError as error:
         return {**found, "workloads": {}, "problem": str(error)}
     return {**found, "workloads": workloads}
 
 
 @contextmanager
-def _namespace(target: PulumiStack) -> "Iterator[ClusterView]":
+def _namespace(stack: Stack) -> "Iterator[ClusterView]":
     from celerylab.verify.cluster import ClusterView
 
     try:
-        yield ClusterView.of(Stack.deployed(target))
+        yield ClusterView.of(stack)
     except NotObservedError as error:
         raise EngineError(str(error)) from None
 

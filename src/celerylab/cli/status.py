@@ -62,7 +62,7 @@ def _show_one(target: PulumiStack, json_: bool) -> None:
         "verdicts": _verdicts(outputs["instance"]),
     }
     if "namespace" in outputs:
-        found |= described(target, outputs)
+        found |= described(target.name, outputs)
     if json_:
         print_json(found)
         return

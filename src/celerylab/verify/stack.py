@@ -121,16 +121,20 @@ class Stack:
 
     @classmethod
     def deployed(cls, target: PulumiStack) -> "Stack":
-        """What `target` has deployed, and how its cluster is reached where it is on one. Raises InputError where nothing is deployed."""
-        outputs = target.outputs()
-        if "namespace" in outputs:
-            from celerylab.clusters.access import kubeconfig_of  # here, because only stacks on a cluster have its libraries
-
-            outputs["secrets"]["kubeconfig"] = kubeconfig_of(outputs["settings"])
-        return cls(target.name, outputs)
+        """What `target` has deployed. Raises InputError where nothing is deployed, and CelerylabError where its cluster is not there."""
+        return cls(target.name, reaching_cluster(target.outputs()))
 
     @classmethod
     def read(cls, path: Path) -> "Stack":
         """The stack that the parent process writes to the pipe `path`; waits for it."""
         content = json.loads(path.read_text(encoding="utf-8"))
         return cls(content["name"], content["outputs"])
+
+
+def reaching_cluster(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Outputs of a stack as they are; of one that is on a cluster, with the secret `kubeconfig` that reaches it. Raises CelerylabError."""
+    if "namespace" not in outputs:
+        return outputs
+    from celerylab.clusters.access import kubeconfig_of  # here, because only stacks on a cluster have its libraries
+
+    return {**outputs, "secrets": {**outputs["secrets"], "kubeconfig": kubeconfig_of(outputs["settings"])}}
