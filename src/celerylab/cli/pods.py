@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from celerylab.clusters.kubectl import kubeconfig_file, kubectl
+from celerylab.clusters.kubectl import kubeconfig_file, kubectl, require_kubectl
 from celerylab.errors import CelerylabError, EngineError, InputError
 from celerylab.verify.expect import NotObservedError
 from celerylab.verify.stack import Stack, reaching_cluster
@@ -72,8 +72,6 @@ def _pod(view: "ClusterView", name: str | None) -> str:
 
 
 def _call(view: "ClusterView", *arguments: str) -> int:
+    require_kubectl()
     with kubeconfig_file(view.kubeconfig) as file:
-        try:
-            return subprocess.call(kubectl(file, view.namespace, *arguments))
-        except FileNotFoundError:
-            raise EngineError("kubectl is not on PATH; `scripts/toolchain kubernetes` builds it, or install it") from None
+        return subprocess.call(kubectl(file, view.namespace, *arguments))

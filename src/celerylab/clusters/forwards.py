@@ -1,6 +1,5 @@
 """Ports of this machine that lead to services of a namespace, and go on leading there when the pod behind a service is another one."""
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -9,8 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from celerylab.clusters.kubectl import kubeconfig_file, kubectl
-from celerylab.errors import EngineError
+from celerylab.clusters.kubectl import kubeconfig_file, kubectl, require_kubectl
 
 LOCAL = "127.0.0.1"
 READY_SECONDS = 20
@@ -31,8 +29,7 @@ class Forwards:
         self.endpoints: dict[str, str] = {}  # 127.0.0.1:port by the name of the service
 
     def __enter__(self) -> "Forwards":
-        if shutil.which("kubectl") is None:
-            raise EngineError("kubectl is not on PATH; `scripts/toolchain kubernetes` builds it, or install it")
+        require_kubectl()
         with ExitStack() as opening:
             file = opening.enter_context(kubeconfig_file(self._kubeconfig))
             started = []

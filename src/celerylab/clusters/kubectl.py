@@ -1,10 +1,21 @@
 """kubectl with a kubeconfig that is a secret of ours and in no file but for the moment."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from celerylab.errors import EngineError
+
+
+def require_kubectl() -> None:
+    """Raises EngineError where there is no kubectl on PATH."""
+    if shutil.which("kubectl") is None:
+        raise EngineError(
+            "kubectl is not on PATH; `scripts/toolchain kubernetes` builds it, or install it from https://kubernetes.io/docs/tasks/tools"
+        )
 
 
 @contextmanager
