@@ -24,8 +24,7 @@ def show_logs(stack: Stack, name: str | None, lines: int, follow: bool) -> int:
         if workload is None:
             what = [f"pod/{_pod(view, name)}"]
         else:
-            labels = ",".join(f"{key}={value}" for key, value in workload.raw.spec.selector.match_labels.items())
-            what = [f"--selector={labels}", "--prefix", f"--max-log-requests={_REQUESTS}"]
+            what = [f"--selector={workload.selector}", "--prefix", f"--max-log-requests={_REQUESTS}"]
         return _call(view, "logs", *what, "--all-containers", f"--tail={lines}", *(["--follow"] if follow else []))
 
 
@@ -63,7 +62,7 @@ def _pod(view: "ClusterView", name: str | None) -> str:
     if name in {pod.name for pod in pods}:
         return str(name)
     if name in workloads:
-        own = view.pods(workloads[name].raw.spec.selector.match_labels)
+        own = view.pods(workloads[name].selector)
         if own:
             return min(own, key=lambda pod: (not pod.ready, pod.name)).name
         raise InputError(f"{name} has no pod now")

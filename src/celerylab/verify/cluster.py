@@ -58,7 +58,7 @@ class ClusterView:
 
     def pods_of(self, workload: str) -> list[Pod]:
         """Pods that the Deployment `workload` selects, those that are ending as well."""
-        return self.pods(self.deployment(workload).raw.spec.selector.match_labels)
+        return self.pods(self.deployment(workload).selector)
 
     def pod(self, name: str) -> Pod | None:
         """The pod called `name`; None where there is none, or none any more."""

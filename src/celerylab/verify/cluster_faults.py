@@ -144,7 +144,7 @@ def _scale(view: ClusterView, name: str, replicas: int) -> None:
 
 
 def _pods_of_set(view: ClusterView, name: str) -> list[Pod]:
-    return view.pods(view.stateful_set(name).raw.spec.selector.match_labels)
+    return view.pods(view.stateful_set(name).selector)
 
 
 def _cordon(view: ClusterView, node: str, closed: bool) -> None:

@@ -55,6 +55,11 @@ class Workload:
         return cls(raw.metadata.name, raw.spec.replicas or 0, there, ready, updated, raw)
 
     @property
+    def selector(self) -> str:
+        """The labels of its pods, in kubectl's words."""
+        return ",".join(f"{key}={value}" for key, value in self.raw.spec.selector.match_labels.items())
+
+    @property
     def settled(self) -> bool:
         """Whether it has what is wanted and nothing else, as far as its controller has seen what was written last."""
         seen = (self.raw.status.observed_generation or 0) >= self.raw.metadata.generation
