@@ -21,10 +21,8 @@ def show_logs(stack: Stack, name: str | None, lines: int, follow: bool) -> int:
     """Prints the log of a workload's pods, or of one pod; kubectl's exit code."""
     with _namespace(stack) as view:
         workload = next((found for found in view.workloads() if found.name == name), None)
-        if workload is None:
-            what = [f"pod/{_pod(view, name)}"]
-        else:
-            what = [f"--selector={workload.selector}", "--prefix", f"--max-log-requests={_REQUESTS}"]
+        several = ["--prefix", f"--max-log-requests={_REQUESTS}"]
+        what = [f"--selector={workload.selector}", *several] if workload else [f"pod/{_pod(view, name)}"]
         return _call(view, "logs", *what, "--all-containers", f"--tail={lines}", *(["--follow"] if follow else []))
 
 
