@@ -158,6 +158,8 @@ def _run(
                 running.say(f"{variant.title}: proved before")
                 return folder, Outcome(variant, run, [], None, before.images)
             where = clusters.settings_for(folder)
+            if interrupted.is_set():  # while a cluster was made
+                return None
             outcome = prove_variant(*item, say=running.say, cancelled=interrupted.is_set, where=where)
             if not interrupted.is_set():
                 _show(outcome)
