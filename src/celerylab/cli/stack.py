@@ -6,11 +6,11 @@ import typer
 
 from celerylab.cli.arguments import Json, Module, StackName, stack_of
 from celerylab.cli.console import err, out, print_json, step
-from celerylab.converge.play import sweep
 from celerylab.errors import BusyError, InputError, LeftBehindError
 from celerylab.images.bake import bake, missing
 from celerylab.images.recipe import recipes
 from celerylab.paths import project_root
+from celerylab.private_folders import sweep
 from celerylab.processes import alive, end_orphaned_plugins
 from celerylab.providers.engine import engine, left_behind, remove_instance
 from celerylab.pulumi_stack import CLUSTER, PulumiStack

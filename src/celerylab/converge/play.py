@@ -11,7 +11,6 @@ from typing import Any
 from celerylab.converge.connection import Connection, inventory_variables, strategy_environment
 from celerylab.errors import ConvergeError
 from celerylab.private_folders import short_folder
-from celerylab.private_folders import sweep as sweep
 from celerylab.processes import end_processes_naming
 
 TIMEOUT_SECONDS = 900
