@@ -50,37 +50,27 @@ def pod(
     )
 
 
+JUST_BEGUN = {"seconds": STEADY_SECONDS / 2}
+
+
 @pytest.mark.parametrize(
     ("found", "pods", "settled"),
     [
-        (workload(), [pod()], True),
-        (workload(seen=1), [pod()], False),
-        (workload(ready_replicas=0), [pod()], False),
-        (workload(updated_replicas=0), [pod()], False),
-        (workload(replicas=2), [pod()], False),
-        (workload(), [pod(), pod()], False),
-        (workload(), [pod(), pod(going=True)], True),
-        (workload(), [pod(), pod(going=True, version="old")], False),
-        (workload(wanted=0, replicas=0, updated_replicas=0, ready_replicas=0), [], True),
-        (workload(), [pod(seconds=STEADY_SECONDS / 2)], False),
-        (workload(), [pod(seconds=STEADY_SECONDS / 2, probed=True)], True),
-    ],
-    ids=[
-        *(
-            "there",
-            "not-seen-yet",
-            "not-ready",
-            "of-an-old-version",
-            "one-too-many",
-            "a-pod-of-the-old-version",
-            "one-that-goes",
-            "an-old-one-that-goes",
-        ),
-        *("none-wanted", "has-not-run-long", "says-itself-that-it-is-ready"),
+        pytest.param({}, [{}], True, id="there"),
+        pytest.param({"seen": 1}, [{}], False, id="not-seen-yet"),
+        pytest.param({"ready_replicas": 0}, [{}], False, id="not-ready"),
+        pytest.param({"updated_replicas": 0}, [{}], False, id="of-an-old-version"),
+        pytest.param({"replicas": 2}, [{}], False, id="one-too-many"),
+        pytest.param({}, [{}, {}], False, id="a-pod-too-many"),
+        pytest.param({}, [{}, {"going": True}], True, id="one-that-goes"),
+        pytest.param({}, [{}, {"going": True, "version": "old"}], False, id="an-old-one-that-goes"),
+        pytest.param({"wanted": 0}, [], True, id="none-wanted"),
+        pytest.param({}, [JUST_BEGUN], False, id="has-not-run-long"),
+        pytest.param({}, [{**JUST_BEGUN, "probed": True}], True, id="says-itself-that-it-is-ready"),
     ],
 )
-def test_a_workload_is_there(found: Any, pods: list[Any], settled: bool) -> None:
-    assert is_settled(found, pods) is settled
+def test_a_workload_is_there(found: dict[str, Any], pods: list[dict[str, Any]], settled: bool) -> None:
+    assert is_settled(workload(**found), [pod(**each) for each in pods]) is settled
 
 
 @pytest.mark.parametrize(
