@@ -29,12 +29,12 @@ def workload(name: str, wanted: int, ready: int, labels: dict[str, str] = LABELS
 
 
 class FakeApi:
-    """Answers `GET PATH` with `objects[PATH]`, lists with what is in them, and notes all else; `refusals` are answers to POST, one each."""
+    """Answers `GET PATH` with `objects[PATH]`, lists with what is in them, and notes all else; `refusals` are answers to a method, one each."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
         self.asked: list[tuple[str, str, Any]] = []
-        self.refusals: list[tuple[int, str]] = []
+        self.refusals: dict[str, list[tuple[int, str]]] = {}
         self.url = ""
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
@@ -43,8 +43,8 @@ class FakeApi:
         if method == "GET":
             found = self.objects.get(path)
             return (404, {"message": "not found"}) if found is None else (200, {"items": found} if isinstance(found, list) else found)
-        if method == "POST" and self.refusals:
-            status, message = self.refusals.pop(0)
+        if self.refusals.get(method):
+            status, message = self.refusals[method].pop(0)
             return status, {"message": message}
         if path.endswith("/eviction") or method == "DELETE":
             name = path.removesuffix("/eviction").rsplit("/", 1)[1]

@@ -123,7 +123,7 @@ def cordons(api: FakeApi) -> list[Any]:
 
 
 def test_a_drain_evicts_the_stacks_pods_of_that_node_alone_and_ends_with_the_block(drained: FakeApi, selective: ClusterView) -> None:
-    drained.refusals = [(429, "Cannot evict pod as it would violate the pod's disruption budget.")]
+    drained.refusals = {"POST": [(429, "Cannot evict pod as it would violate the pod's disruption budget.")]}
     with node_drained(selective, "node-1", seconds=10) as evicted:
         assert evicted == ["a"]  # although it was refused once
         assert [found.name for found in selective.pods()] == ["b", "lab-redis-0"]
@@ -132,7 +132,7 @@ def test_a_drain_evicts_the_stacks_pods_of_that_node_alone_and_ends_with_the_blo
 
 
 def test_a_drain_that_a_budget_refuses_is_the_labs_failure_and_is_undone(drained: FakeApi, selective: ClusterView) -> None:
-    drained.refusals = [(429, "it would violate the pod's disruption budget")] * 100
+    drained.refusals = {"POST": [(429, "it would violate the pod's disruption budget")] * 100}
     with pytest.raises(NotAsExpectedError, match="a did not go within 1 s: it would violate"), node_drained(selective, "node-1", seconds=1):
         pytest.fail("the block must not begin")
     assert cordons(drained) == [True, None]
@@ -156,6 +156,16 @@ def test_a_broker_that_was_down_is_back_after_an_exception(api: FakeApi, view: C
     with pytest.raises(KeyError):
         fail_inside()
     assert view.stateful_set("lab-redis").wanted == 1
+
+
+def test_a_fault_is_undone_although_the_cluster_is_busy_in_that_moment(api: FakeApi, drained: FakeApi, selective: ClusterView) -> None:
+    with node_drained(selective, "node-1", seconds=10):
+        api.refusals = {"PATCH": [(504, "timed out")] * 2}
+    assert cordons(drained) == [True, None, None, None]
+    api.objects |= {REDIS: workload("lab-redis", 1, 1, {"app": "redis"}), f"{CORE}/pods": []}
+    with broker_down(selective):
+        api.refusals = {"PATCH": [(504, "timed out")] * 2}
+    assert selective.stateful_set("lab-redis").wanted == 1
 
 
 def test_faults_of_a_node_want_a_local_cluster(api: FakeApi, view: ClusterView) -> None:

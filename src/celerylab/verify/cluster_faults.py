@@ -6,7 +6,7 @@ process. Of other stacks on the same cluster they evict and kill nothing, but fo
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -69,7 +69,7 @@ def broker_down(view: ClusterView) -> Iterator[None]:
             raise NotObservedError(f"the broker did not go within {HEAL_SECONDS} s")
         yield
     finally:
-        _scale(view, name, before)
+        _insist(lambda: _scale(view, name, before))
         if not poll(lambda: view.stateful_set(name).settled, HEAL_SECONDS):
             raise NotObservedError(f"the broker did not come back within {HEAL_SECONDS} s")
 
@@ -89,7 +89,7 @@ def node_drained(view: ClusterView, node: str, seconds: float = 60) -> Iterator[
         _evict(view, going, time.monotonic() + seconds, seconds)
         yield [pod.name for pod in going]
     finally:
-        _cordon(view, node, not schedulable)
+        _insist(lambda: _cordon(view, node, not schedulable))
 
 
 @contextmanager
@@ -110,6 +110,20 @@ def node_powered_off(view: ClusterView, node: str) -> Iterator[None]:
             raise NotObservedError(f"node {node} was not ready within {HEAL_SECONDS} s of its start")
         # Until its kubelet has looked, the API shows pods as they were. Whether a lab's pods become ready is the lab's: they are waited for, no more.
         poll(lambda: all(_ready_since(pod, off) for pod in view.pods_on(node) if pod.uid in pods and not pod.terminating), HEAL_SECONDS)
+
+
+def _insist(undo: Callable[[], None]) -> None:
+    """Undoes a fault; again and again, for a while, where the cluster does not answer in this moment."""
+    deadline = time.monotonic() + HEAL_SECONDS
+    while True:
+        try:
+            undo()
+        except NotObservedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _host(view: ClusterView, node: str) -> ObservedHost:
