@@ -2,8 +2,9 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from celerylab.verify.cluster import API_SECONDS, COMPONENT, ClusterView, observing
@@ -109,23 +110,31 @@ class Pool:
                 self.view.core.patch_namespaced_pod(pod, self.view.namespace, cost, _request_timeout=API_SECONDS)
 
     @contextmanager
-    def pinned(self, replicas: int) -> Iterator[None]:
-        """So many pods inside the block, whoever scales the pool; with none, nothing is left of those that there were."""
+    def pinned(self, replicas: int) -> Iterator[Callable[[int], None]]:
+        """So many pods inside the block, whoever scales the pool; with none, nothing is left of those that there were. Yields a function that makes
+        it another number.
+        """
         name, wanted = self.deployment.name, self.deployment.wanted
         scaled = [one["metadata"]["name"] for one in self.scaled_objects()]
         try:
-            self._pin(scaled, name, replicas)
-            yield
+            self._pin(name, scaled, replicas)
+            yield partial(self._pin, name, scaled)
         finally:
             self._annotate(scaled, None)
             if not scaled:
                 self._scale(name, wanted)
 
-    def _pin(self, scaled: list[str], name: str, replicas: int) -> None:
+    def _pin(self, name: str, scaled: list[str], replicas: int) -> None:
         self._annotate(scaled, str(replicas))
         if not scaled:
             self._scale(name, replicas)
-        if not poll(lambda: self.deployment.wanted == replicas, PINNED_SECONDS, every=0.5):
+
+        def there() -> bool:
+            # KEDA says when it has stopped to scale: the number alone may be right by chance, until it is not.
+            paused = all(one.get("status", {}).get("pausedReplicaCount") == replicas for one in self.scaled_objects())
+            return paused and self.deployment.wanted == replicas
+
+        if not poll(there, PINNED_SECONDS, every=0.5):
             raise NotObservedError(f"the pool could not be kept at {replicas} pods: something else writes the number")
         poll(lambda: len(self.pods()) <= replicas, GONE_SECONDS, every=0.5)
         self._kill([pod for pod in self.pods() if pod.terminating])  # they may take their time, which is judged elsewhere

@@ -27,14 +27,14 @@ LOOK = "celerylab shell 23 worker -- celery --app shop inspect reserved"
 
 @objective("23.6")
 def test_four_pods_share_what_waited_before_they_came(pool: Pool, batch: Batch, worker: WorkerClient) -> None:
-    with pool.pinned(1):
+    with pool.pinned(1) as pin:
         slots = pool.slots()
         alone = batch.send(TASK_SECONDS, ALONE * slots)
         poll(lambda: len(batch.entries("end")) == len(alone), DONE_SECONDS, every=0.5)
         one_pod = _makespan(batch, alone) / ALONE * MANY
-    with pool.pinned(0):
+        pin(0)
         many = batch.send(TASK_SECONDS, MANY * slots)
-    with pool.pinned(PODS):
+        pin(PODS)
         poll(lambda: len(batch.entries("end", many)) == len(many), DONE_SECONDS, every=0.5)
         done = Counter(entry.pod for entry in batch.entries("end", many))
         took = _makespan(batch, many)
