@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -63,6 +64,14 @@ def ask(endpoint: str, say: bytes = b"bye", seconds: float = 10) -> int:
             time.sleep(0.05)
 
 
+def runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_it_listens_when_the_block_begins(starts: Callable[[], list[str]]) -> None:
     with Forwards("secret", "space", SERVICES) as forwards:
         assert ask(forwards.endpoints["broker"], seconds=0)
@@ -90,12 +99,29 @@ def test_a_service_that_has_no_pod_at_first_is_reached_once_it_has(
         assert ask(forwards.endpoints["broker"])
 
 
-def test_the_kubeconfig_is_a_private_file_that_goes_with_the_block(starts: Callable[[], list[str]]) -> None:
-    with Forwards("secret", "space", SERVICES):
+def test_the_kubeconfig_is_a_private_file_that_is_gone_once_it_was_read(starts: Callable[[], list[str]]) -> None:
+    with Forwards("secret", "space", SERVICES) as forwards:
         path, mode, content, *_ = starts()[0].split()
-        assert Path(path).exists()
         assert (mode, content) == ("600", "secret")
-    assert not Path(path).exists()
+        assert ask(forwards.endpoints["broker"])
+        assert not Path(path).exists()
+
+
+def test_nothing_runs_after_whoever_had_it_was_killed(starts: Callable[[], list[str]]) -> None:
+    hold = f"""
+from celerylab.clusters.forwards import Forwards
+with Forwards("secret", "space", {SERVICES!r}) as forwards:
+    print(forwards.endpoints["broker"], flush=True)
+    input()
+"""
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        process = ask(holder.stdout.readline().strip())
+        holder.kill()
+    deadline = time.monotonic() + 10
+    while runs(process):
+        assert time.monotonic() < deadline, "it goes on alone"
+        time.sleep(0.05)
 
 
 def test_nothing_runs_after_an_exception(starts: Callable[[], list[str]]) -> None:
@@ -109,8 +135,7 @@ def test_nothing_runs_after_an_exception(starts: Callable[[], list[str]]) -> Non
 
     with pytest.raises(KeyError):
         fail_inside()
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
+    assert not runs(process)
 
 
 def test_without_kubectl_the_block_does_not_begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

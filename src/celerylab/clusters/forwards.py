@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from celerylab.clusters.kubectl import kubeconfig_file, kubectl, require_kubectl
@@ -14,6 +15,8 @@ LOCAL = "127.0.0.1"
 READY_SECONDS = 20
 AGAIN_SECONDS = 0.5
 _BEGUN = "Forwarding from"  # how kubectl says that it listens
+# Runs a command that ends when its standard input does, also because whoever held it was killed.
+_TIED = ["sh", "-c", 'exec 3<&0; (cat <&3; kill $$) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null', "sh"]
 
 
 class Forwards:
@@ -31,12 +34,11 @@ class Forwards:
     def __enter__(self) -> "Forwards":
         require_kubectl()
         with ExitStack() as opening:
-            file = opening.enter_context(kubeconfig_file(self._kubeconfig))
             started = []
             for name, service in self._services.items():
                 port = _free_port()
                 what = [f"service/{service['name']}", f"{port}:{int(service['port'])}", "--address", LOCAL]
-                forward = _Forward(kubectl(file, self._namespace, "port-forward", *what))
+                forward = _Forward(self._kubeconfig, self._namespace, what)
                 opening.callback(forward.close)
                 started.append(forward)
                 self.endpoints[name] = f"{LOCAL}:{port}"
@@ -51,10 +53,10 @@ class Forwards:
 
 
 class _Forward:
-    """One command that is begun again whenever it ends: at once where it had listened, else after a moment. `listens` is set while it does."""
+    """One `kubectl port-forward`, begun again when it ends: at once where it had listened, else after a moment. `listens` is set while it does."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
+    def __init__(self, kubeconfig: str, namespace: str, what: list[str]) -> None:
+        self._kubeconfig, self._namespace, self._what = kubeconfig, namespace, what
         self._changing = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._ending = threading.Event()
@@ -72,32 +74,37 @@ class _Forward:
 
     def _keep(self) -> None:
         while not self._ending.is_set():
-            had_listened = self._once()
-            if not had_listened:
+            if not self._once():
                 self._ending.wait(AGAIN_SECONDS)
 
     def _once(self) -> bool:
+        """Runs it until it ends; whether it had listened."""
+        with kubeconfig_file(self._kubeconfig) as file:  # which it reads before it listens, and never again
+            process = self._begin(file)
+            if process is None:
+                return False
+            assert process.stdout is not None  # it was asked for
+            had_listened = any(line.startswith(_BEGUN) for line in process.stdout)
+        if had_listened:
+            self.listens.set()
+        with process:
+            process.stdout.read()  # until it ends
+        self.listens.clear()
+        return had_listened
+
+    def _begin(self, kubeconfig: Path) -> "subprocess.Popen[str] | None":
         with self._changing:
             if self._ending.is_set():
-                return False
+                return None
             self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
+                [*_TIED, *kubectl(kubeconfig, self._namespace, "port-forward", *self._what)],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,  # Ctrl-C is for us: a fault that is undone still needs its way in
             )
-        had_listened = False
-        assert self._process.stdout is not None  # it was asked for
-        with self._process.stdout as said:
-            for line in said:
-                if line.startswith(_BEGUN):
-                    had_listened = True
-                    self.listens.set()
-        self.listens.clear()
-        self._process.wait()
-        return had_listened
+            return self._process
 
 
 def _free_port() -> int:
