@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from celerylab.clusters.access import remove_from_cluster
 from celerylab.errors import CelerylabError
 from celerylab.providers.engine import left_behind, remove_instance
 from celerylab.pulumi_stack import PulumiStack
@@ -32,7 +33,7 @@ class ThrowawayStack:
     def down(self) -> list[str]:
         """Destroys and forgets the stack, by label where Pulumi cannot.
 
-        Returns why Pulumi could not, and what Docker still had after its receipt.
+        Returns why Pulumi could not, and what Docker or its cluster still had after its receipt.
         """
         began = time.monotonic()
         instance = self.target.instance.id
@@ -41,7 +42,7 @@ class ThrowawayStack:
                 self.target.destroy(quiet=True)
             rest = left_behind(instance)
         except CelerylabError as error:
-            rest = [re.sub(r"\s+", " ", str(error)), *left_behind(instance)]
+            rest = [re.sub(r"\s+", " ", str(error)), *left_behind(instance), *remove_from_cluster(self.target)]
         remove_instance(instance)
         if self.target.exists():
             self.target.run("stack", "rm", "--yes", "--force", quiet=True)

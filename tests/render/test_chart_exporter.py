@@ -141,6 +141,14 @@ def test_what_is_not_known_is_an_error_or_absent_and_never_zero(exporter: Module
     assert get(f"{without_broker}/healthz") == get(f"{deaf}/healthz") == (200, "it works\n")
 
 
+def test_a_question_does_not_wait_for_ever_behind_another_one(exporter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "TIMEOUT", 0.1)
+    broker = exporter.Broker(Celery(broker="memory://"))
+    with broker._alone(), pytest.raises(TimeoutError, match="has not answered the question before"):
+        broker.read(["a"])
+    assert broker.read(["a"]) == {"a": (0, 0)}
+
+
 def test_ready_messages_are_counted_and_a_queue_that_nobody_made_is_empty(exporter: ModuleType) -> None:
     app = Celery(broker="memory://", set_as_current=False)
     for _ in range(3):

@@ -6,6 +6,7 @@ import typer
 
 from celerylab.cli.arguments import Json, Module, StackName, stack_of
 from celerylab.cli.console import err, out, print_json, step
+from celerylab.clusters.access import remove_from_cluster
 from celerylab.errors import BusyError, InputError, LeftBehindError
 from celerylab.images.bake import bake, missing
 from celerylab.images.recipe import recipes
@@ -13,11 +14,8 @@ from celerylab.paths import project_root
 from celerylab.private_folders import sweep
 from celerylab.processes import alive, end_orphaned_plugins
 from celerylab.providers.engine import engine, left_behind, remove_instance
-from celerylab.pulumi_stack import CLUSTER, PulumiStack
-from celerylab.topology.environment import load_environment
+from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.kubernetes import make_any_plan
-from celerylab.topology.module import load_module
-from celerylab.topology.settings import stack_settings
 
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting of the module, such as broker=rabbitmq; may repeat.")
@@ -88,7 +86,7 @@ def take_down(target: PulumiStack, force: bool, remove: bool, json_: bool) -> No
     engine()
     on_cluster: list[str] = []
     if force:
-        on_cluster = _remove_from_cluster(target)
+        on_cluster = remove_from_cluster(target)
         remove_instance(target.instance.id)
         if target.exists():
             target.run("stack", "rm", "--yes", "--force", quiet=True)
@@ -104,26 +102,6 @@ def take_down(target: PulumiStack, force: bool, remove: bool, json_: bool) -> No
         out.print(f"{target.title}: stack {target.name} is down; left behind: {len(rest)}")
     if rest:
         raise LeftBehindError(f"left behind: {', '.join(rest)}; `{target.command('down')} --force` removes by label")
-
-
-def _remove_from_cluster(target: PulumiStack) -> list[str]:
-    """Removes what a stack has on a cluster, by label; returns what has not gone. Nothing where it is on none, or its cluster is not there."""
-    if target.project == CLUSTER:
-        return []
-    module = load_module(target.folder)
-    environment, _ = load_environment(project_root(), module.environment, f"{target.folder.name}/module.yaml")
-    if environment.substrate != "kubernetes":
-        return []
-    from celerylab.clusters.access import kubeconfig_of  # here, because importing it costs more than most commands take
-    from celerylab.clusters.teardown import remove_namespaces
-
-    values = stack_settings(module, configured_of(target) or {}, environment.settings).values
-    try:
-        kubeconfig = kubeconfig_of(values)
-    except InputError as error:
-        err.print(f"{error}; so nothing of this stack is on it", style="yellow")
-        return []
-    return [f"namespace {name}" for name in remove_namespaces(kubeconfig, target.instance.id)]
 
 
 def unlock(module: Module, stack: StackName = None) -> None:

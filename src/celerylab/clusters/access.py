@@ -1,6 +1,5 @@
 """Which cluster a stack is on, and whether it is prepared for stacks: what an administrator has to do once is said in one line."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +10,13 @@ from typing import Any
 
 import yaml
 
+from celerylab.clusters.kubectl import require_kubectl
 from celerylab.errors import EngineError, InputError
 from celerylab.paths import project_root
 from celerylab.pulumi_stack import CLUSTER, PulumiStack
+from celerylab.topology.environment import load_environment
+from celerylab.topology.module import load_module
+from celerylab.topology.settings import stack_settings
 from celerylab.topology.source import read_yaml, suggestion
 
 RIGHTS = "manifests/access/stacks.yaml"  # the ClusterRole that stacks need
@@ -144,6 +147,27 @@ def kubeconfig_of(settings: Mapping[str, str | int]) -> str:
     return target_cluster(settings).kubeconfig
 
 
+def remove_from_cluster(stack: PulumiStack) -> list[str]:
+    """Removes by label what `stack` has on a cluster, also where its state is lost; returns what has not gone, as `namespace NAME`.
+
+    Nothing is to be done where its rung has no cluster, or where the cluster itself is not there any more.
+    """
+    if stack.project == CLUSTER:
+        return []
+    module = load_module(stack.folder)
+    environment, _ = load_environment(project_root(), module.environment, f"{stack.folder.name}/module.yaml")
+    if environment.substrate != "kubernetes":
+        return []
+    from celerylab.clusters.teardown import remove_namespaces  # here, because importing it costs more than most commands take
+
+    try:
+        configured = {name: value for name, value in stack.configuration().items() if name != "module"}
+        kubeconfig = kubeconfig_of(stack_settings(module, configured, environment.settings).values)
+    except InputError:
+        return []
+    return [f"namespace {name}" for name in remove_namespaces(kubeconfig, stack.instance.id)]
+
+
 def _kubeconfig_of_context(context: str) -> str:
     """What of the user's kubeconfig belongs to one context, with certificates in it."""
     known = _kubectl("config", "get-contexts", "--output", "name").split()
@@ -155,10 +179,7 @@ def _kubeconfig_of_context(context: str) -> str:
 
 
 def _kubectl(*arguments: str) -> str:
-    if shutil.which("kubectl") is None:
-        raise EngineError(
-            "kubectl is not on PATH; `scripts/toolchain kubernetes` builds it, or install it from https://kubernetes.io/docs/tasks/tools"
-        )
+    require_kubectl()
     result = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise EngineError(f"kubectl {' '.join(arguments[:2])}: {result.stderr.strip()[:300]}")

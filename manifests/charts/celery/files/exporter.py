@@ -26,6 +26,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -86,7 +87,7 @@ class Broker:
         kind = self._app.connection_for_read().transport.driver_type
         if kind == "redis":
             options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, **options}
-        with self._lock, self._app.connection_for_read(transport_options=options, connect_timeout=TIMEOUT) as connection:
+        with self._alone(), self._app.connection_for_read(transport_options=options, connect_timeout=TIMEOUT) as connection:
             connection.ensure_connection(max_retries=1, timeout=TIMEOUT)
             ready = {queue: self._ready(connection, queue) for queue in queues}
             if kind == "redis":
@@ -96,6 +97,16 @@ class Broker:
             else:
                 held = {}
         return {queue: (ready[queue], held.get(queue, 0)) for queue in queues}
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One reader at a time. While a broker does not answer, questions come faster than they end: who waits too long gives up."""
+        if not self._lock.acquire(timeout=TIMEOUT):
+            raise TimeoutError("the broker has not answered the question before")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _ready(self, connection: Any, queue: str) -> int:
         """A queue that nobody has made yet is empty."""
