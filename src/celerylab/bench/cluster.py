@@ -12,13 +12,22 @@ from celery import Celery
 from celerylab.bench.chart import SCALE_DOWN_SECONDS, ShopOnCluster
 from celerylab.bench.measuring import Figure, memory, quietly, timed
 from celerylab.bench.plot import Curve, plot
+from celerylab.clusters.forwards import Forwards
 from celerylab.errors import EngineError
+from celerylab.images.application import build_application
+from celerylab.images.bake import bake, missing
+from celerylab.images.recipe import recipes
 from celerylab.providers.engine import left_behind
 from celerylab.pulumi_stack import CLUSTER, PulumiStack
+from celerylab.topology.kubernetes import make_kubernetes_plan
+from celerylab.topology.module import module_folder
+from celerylab.verify.stack import Stack
+from celerylab.verify.worker import WorkerClient
 
 TASKS, SECONDS = 300, 1.0
 ENOUGH = 4  # ready workers
 PATIENCE_SECONDS = 300
+MODULE = "23"  # the one whose stack is measured
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,12 @@ class ClusterBench:
         self.back = Figure("the last task, to one worker again", SCALE_DOWN_SECONDS + 15)
         self.wrong = Figure("tasks lost or doubled", 0)
         self.memory = Figure("memory of its containers, with the chart, MiB", 2560)
+        self.module_up = Figure(f"module {MODULE} up on it, to the first task result", 30)
+        self.module_no_op = Figure(f"no-op pulumi up of module {MODULE}")
+        self.module_down = Figure(f"module {MODULE} destroy and receipt", 20)
         self.down = Figure("destroy and receipt of the cluster", 20)
-        self.figures = [self.up, self.first, self.burst, self.back, self.wrong, self.memory, self.down]
+        module = [self.module_up, self.module_no_op, self.module_down]
+        self.figures = [self.up, *module, self.first, self.burst, self.back, self.wrong, self.memory, self.down]
         self.moments: list[Moment] = []
 
     def measure(self, root: Path) -> None:
@@ -54,6 +67,7 @@ class ClusterBench:
         target.ensure()
         try:
             self.up.values.append(timed(lambda: quietly(["pulumi", "up", "--yes", "--skip-preview", "--stack", target.name], folder)))
+            self._module(root, target)
             self._scale(root, target)
             self.memory.values.append(memory(target.instance.id))
             self.down.values.append(
@@ -63,6 +77,24 @@ class ClusterBench:
                 raise EngineError(f"left behind: {left_behind(target.instance.id)}")
         finally:
             quietly(["celerylab", "cluster", "down", "--stack", target.name, "--force"], folder)
+
+    def _module(self, root: Path, target: PulumiStack) -> None:
+        """A module's stack; its application's image is there, as after any earlier `up`."""
+        folder = module_folder(root, MODULE)
+        stack = PulumiStack(folder, target.name)
+        plan = make_kubernetes_plan(root, MODULE, {"lab": "solution"})
+        for recipe in missing(recipes(plan)):
+            bake(plan, recipe, lambda _: None)
+        build_application(root, plan.code, plan.requirements, lambda _: None)
+        stack.ensure()
+        stack.configure({"lab": "solution", "cluster": target.name})
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", stack.name]
+        try:
+            self.module_up.values.append(timed(lambda: (quietly(command, folder), _first_result(stack))))
+            self.module_no_op.values.append(timed(lambda: quietly(command, folder)))
+        finally:
+            down = ["celerylab", "down", MODULE, "--stack", stack.name, "--remove"]
+            self.module_down.values.append(timed(lambda: quietly(down, folder)))
 
     def _scale(self, root: Path, target: PulumiStack) -> None:
         quietly(["celerylab", "cluster", "kubeconfig", "--stack", target.name], target.folder)
@@ -112,3 +144,13 @@ class ClusterBench:
         ]
         title = f"{TASKS} tasks of {SECONDS:g} s: the pool follows its load"
         (folder / "scaling.svg").write_text(plot(title, "seconds", ("tasks", "workers"), curves), encoding="utf-8")
+
+
+def _first_result(stack: PulumiStack) -> None:
+    """Returns when a worker of the stack has answered."""
+    deployed = Stack.deployed(stack)
+    with Forwards(deployed.secrets["kubeconfig"], deployed.namespace, deployed.outputs["services"]) as forwards:
+        deployed.outputs["endpoints"] = forwards.endpoints
+        client = WorkerClient(deployed)
+        client.outcome(client.send("celerylab_probe.echo", "bench"), PATIENCE_SECONDS)
+        client.close()
