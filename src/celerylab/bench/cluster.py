@@ -90,7 +90,7 @@ class ClusterBench:
         stack.configure({"lab": "solution", "cluster": target.name})
         command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", stack.name]
         try:
-            self.module_up.values.append(timed(lambda: (quietly(command, folder), _first_result(stack))))
+            self.module_up.values.append(timed(lambda: _deployed(command, stack)))
             self.module_no_op.values.append(timed(lambda: quietly(command, folder)))
         finally:
             down = ["celerylab", "down", MODULE, "--stack", stack.name, "--remove"]
@@ -146,8 +146,9 @@ class ClusterBench:
         (folder / "scaling.svg").write_text(plot(title, "seconds", ("tasks", "workers"), curves), encoding="utf-8")
 
 
-def _first_result(stack: PulumiStack) -> None:
-    """Returns when a worker of the stack has answered."""
+def _deployed(command: list[str], stack: PulumiStack) -> None:
+    """Deploys `stack` by `command`; returns when a worker of it has answered."""
+    quietly(command, stack.folder)
     deployed = Stack.deployed(stack)
     with Forwards(deployed.secrets["kubeconfig"], deployed.namespace, deployed.outputs["services"]) as forwards:
         deployed.outputs["endpoints"] = forwards.endpoints
