@@ -213,20 +213,24 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """Answers; 503 where the answer is not known."""
+        """Answers, to whoever still listens; 503 where the answer is not known."""
+        code, kind, text = self._answer()
+        with contextlib.suppress(ConnectionError):
+            self._say(code, kind, text)
+
+    def _answer(self) -> tuple[int, str, str]:
         pool = self.path.removeprefix("/load/")
         try:
             if self.path == "/healthz":
-                self._say(200, "text/plain", "it works\n")
-            elif self.path == "/metrics":
-                self._say(200, "text/plain; version=0.0.4", self.server.load.metrics())
-            elif pool in self.server.load.pools:
-                self._say(200, "application/json", json.dumps(self.server.load.of(pool)))
-            else:
-                self._say(404, "text/plain", "there are /healthz, /metrics and /load/POOL\n")
+                return 200, "text/plain", "it works\n"
+            if self.path == "/metrics":
+                return 200, "text/plain; version=0.0.4", self.server.load.metrics()
+            if pool in self.server.load.pools:
+                return 200, "application/json", json.dumps(self.server.load.of(pool))
         except Exception as error:  # noqa: BLE001
             log.warning("%s is not known: %s", self.path, error)
-            self._say(503, "text/plain", f"not known: {error}\n")
+            return 503, "text/plain", f"not known: {error}\n"
+        return 404, "text/plain", "there are /healthz, /metrics and /load/POOL\n"
 
     def _say(self, code: int, kind: str, text: str) -> None:
         self.send_response(code)
