@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from celerylab.clusters.forwards import Forwards
+from celerylab.providers.engine import engine
 from celerylab.topology.lab import overlay
 from celerylab.verify.ledger import LedgerReader
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 from tests.live.cluster import LiveCluster, cluster_up
 from tests.live.conftest import LiveStack, copy_checkout
+from tests.live.registry import registry
 
 MANIFESTS = Path(__file__).with_name("manifests")
 POOL = {"worker": {"nodes": "celery@worker-", "queues": ["celery"]}}
@@ -157,6 +159,27 @@ def test_a_cluster_that_is_not_there_or_not_prepared_is_refused_in_one_line(
         assert "left behind: 0" in live.celerylab("down", "--remove").stdout
     finally:
         monkeypatch.undo()
+        live.remove()
+
+
+def test_images_come_from_a_registry_that_is_named_and_else_from_the_nodes(cluster: LiveCluster, checkout: Path, tmp_path: Path) -> None:
+    live = LiveStack(checkout / "modules" / "99-rung")
+    nodes = [host["container"] for host in cluster.outputs()["hosts"].values()]
+    try:
+        with registry(checkout, tmp_path, f"celerylab-{cluster.instance}-lab", nodes) as address:
+            live.up("starter", cluster=cluster.name, registry=f"{address}/lab")
+            pods = cluster.get("pods", "--namespace", live.outputs()["namespace"])["items"]
+            images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+            assert len(images) == 3
+            assert all(image.startswith(f"{address}/lab/") for image in images)
+            second_names = [tag for image in engine().images.list() for tag in image.tags if tag.startswith(address)]
+            assert second_names == []
+        # Without the registry a node has what is loaded into it, whatever a kubelet noted of the same image under its other name.
+        live.up("starter", cluster=cluster.name, registry="")
+        pods = cluster.get("pods", "--namespace", live.outputs()["namespace"])["items"]
+        assert not [pod for pod in pods for container in pod["spec"]["containers"] if "127.0.0.1" in container["image"]]
+        assert "left behind: 0" in live.celerylab("down", "--remove").stdout
+    finally:
         live.remove()
 
 
