@@ -52,7 +52,10 @@ def test_whoever_makes_a_folder_removes_those_whose_process_is_gone(own_parents:
     for folder in (*left, *others):
         folder.mkdir()
         (folder / "kubeconfig").write_text("secret")
-    works_there = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", f"{left[0]}/play.yml"])
+    program = "import time; print(flush=True); time.sleep(60)"
+    works_there = subprocess.Popen([sys.executable, "-c", program, f"{left[0]}/play.yml"], stdout=subprocess.PIPE)
+    assert works_there.stdout is not None  # it was asked for
+    works_there.stdout.readline()  # until its program runs, the system may show no command line of it
     try:
         with temporary_folder():
             assert [folder.exists() for folder in left] == [False, False]
@@ -60,7 +63,7 @@ def test_whoever_makes_a_folder_removes_those_whose_process_is_gone(own_parents:
         assert works_there.wait(timeout=10) == -9
     finally:
         works_there.kill()
-        works_there.wait()
+        works_there.communicate()
 
 
 def test_a_folder_that_its_own_run_removes_meanwhile_is_no_error(own_parents: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
