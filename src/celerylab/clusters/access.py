@@ -14,8 +14,7 @@ from celerylab.clusters.kubectl import require_kubectl
 from celerylab.errors import EngineError, InputError
 from celerylab.paths import project_root
 from celerylab.pulumi_stack import CLUSTER, PulumiStack
-from celerylab.topology.environment import load_environment
-from celerylab.topology.module import load_module
+from celerylab.topology.module import load_module, rung_of
 from celerylab.topology.settings import stack_settings
 from celerylab.topology.source import read_yaml, suggestion
 
@@ -154,15 +153,14 @@ def remove_from_cluster(stack: PulumiStack) -> list[str]:
     """
     if stack.project == CLUSTER:
         return []
-    module = load_module(stack.folder)
-    environment, _ = load_environment(project_root(), module.environment, f"{stack.folder.name}/module.yaml")
-    if environment.substrate != "kubernetes":
+    rung = rung_of(project_root(), stack.folder)
+    if rung.substrate != "kubernetes":
         return []
     from celerylab.clusters.teardown import remove_namespaces  # here, because importing it costs more than most commands take
 
     try:
         configured = {name: value for name, value in stack.configuration().items() if name != "module"}
-        kubeconfig = kubeconfig_of(stack_settings(module, configured, environment.settings).values)
+        kubeconfig = kubeconfig_of(stack_settings(load_module(stack.folder), configured, rung.settings).values)
     except InputError:
         return []
     return [f"namespace {name}" for name in remove_namespaces(kubeconfig, stack.instance.id)]

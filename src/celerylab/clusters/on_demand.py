@@ -8,8 +8,7 @@ from celerylab.errors import LeftBehindError
 from celerylab.paths import project_root
 from celerylab.pulumi_stack import CLUSTER
 from celerylab.throwaway import ThrowawayStack
-from celerylab.topology.environment import load_environment
-from celerylab.topology.module import load_module
+from celerylab.topology.module import rung_of
 
 NAMING = ("cluster", "context")  # settings that say which cluster a stack is on
 
@@ -28,8 +27,7 @@ class ClusterOnDemand:
 
     def settings_for(self, folder: Path) -> dict[str, str]:
         """The settings that put a stack of the module in `folder` on the cluster; none where it has hosts. Raises CelerylabError."""
-        environment, _ = load_environment(project_root(), load_module(folder).environment, f"{folder.name}/module.yaml")
-        if environment.substrate != "kubernetes":
+        if rung_of(project_root(), folder).substrate != "kubernetes":
             return {}
         if self._named:
             return self._named

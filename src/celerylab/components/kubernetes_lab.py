@@ -5,10 +5,9 @@ from typing import Any
 import pulumi_kubernetes as kubernetes
 from pulumi import ComponentResource, CustomTimeouts, Output, Resource, ResourceOptions
 
-from celerylab import __version__
 from celerylab.clusters.access import TargetCluster, target_cluster
 from celerylab.components.ledger_pod import LedgerPod, LedgerPodArgs
-from celerylab.components.program import admit_images, run_stack
+from celerylab.components.program import admit_images, module_outputs, run_stack
 from celerylab.digest import digest_json
 from celerylab.images.application import application_reference, name_in
 from celerylab.images.recipe import dockerfile_recipe
@@ -51,38 +50,12 @@ class KubernetesLab(ComponentResource):
         receipt = ClusterReceipt(f"{name}-receipt", self._kubeconfig, instance.id, child)
         secrets = {key: Secret(f"{name}-{key.replace('_', '-')}", key, opts=child) for key in plan.secret_names}
         values = {key: secret.value for key, secret in secrets.items()}
-        registry = str(plan.settings.values["registry"])
-        here = {key: dockerfile_recipe(plan.root, key).reference for key in PLATFORM_IMAGES}
-        here[APPLICATION] = application_reference(plan.root, plan.code, plan.requirements)
-        nodes = cluster.nodes()
-        containers = containers_of(nodes, cluster.title, registry)
-        images = ClusterImages(
-            f"{name}-images",
-            plan.root,
-            plan.code,
-            plan.requirements,
-            here,
-            {container: engine().containers.get(container).id for container in containers.values()},
-            registry,
-            child,
-        )
-        self._images = {key: name_in(registry, reference) for key, reference in here.items()}
+        containers = containers_of(cluster.nodes(), cluster.title, str(plan.settings.values["registry"]))
+        images = self._bring_images(list(containers.values()), child)
         space = self._space(ResourceOptions(parent=self, depends_on=[receipt, images]))
-        applied = self._contents(space, values)
-        Workloads(
-            f"{name}-workloads",
-            self._kubeconfig,
-            self.namespace,
-            digest_json([plan.values(self._images), plan.manifests(self.namespace, self._images)]),
-            ResourceOptions(parent=self, depends_on=applied),
-        )
+        self._fill(space, values)
         self.outputs = {
-            "module": plan.module.id,
-            "instance": instance.id,
-            "owner": plan.settings.owner,
-            "expires": lease.expires,
-            "settings": plan.settings.values,
-            "lab": {"source": plan.lab.source, "digest": plan.lab.digest},
+            **module_outputs(plan, instance, lease),
             "namespace": self.namespace,
             "cluster": {
                 "name": cluster.name,
@@ -93,7 +66,6 @@ class KubernetesLab(ComponentResource):
             "images": self._images,
             "endpoints": {},
             "hosts": {},
-            "versions": {"celerylab": __version__},
         }
         self.register_outputs({"instance": instance.id})
 
@@ -120,8 +92,34 @@ class KubernetesLab(ComponentResource):
             ),
         )
 
-    def _contents(self, space: kubernetes.core.v1.Namespace, secrets: dict[str, Output[str]]) -> list[Resource]:
-        """Everything in the namespace: what is applied in the end."""
+    def _bring_images(self, containers: list[str], opts: ResourceOptions) -> ClusterImages:
+        """Images where nodes find them; `_images` are their names there."""
+        plan, registry = self._plan, str(self._plan.settings.values["registry"])
+        here = {key: dockerfile_recipe(plan.root, key).reference for key in PLATFORM_IMAGES}
+        here[APPLICATION] = application_reference(plan.root, plan.code, plan.requirements)
+        self._images = {key: name_in(registry, reference) for key, reference in here.items()}
+        nodes = {container: engine().containers.get(container).id for container in containers}
+        return ClusterImages(f"{self._name}-images", plan.root, plan.code, plan.requirements, here, nodes, registry, opts)
+
+    def _fill(self, space: kubernetes.core.v1.Namespace, secrets: dict[str, Output[str]]) -> None:
+        """Everything in the namespace, and the wait until it runs."""
+        values, objects = self._plan.values(self._images), self._plan.manifests(self.namespace, self._images)
+        Workloads(
+            f"{self._name}-workloads",
+            self._kubeconfig,
+            self.namespace,
+            digest_json([values, objects]),
+            ResourceOptions(parent=self, depends_on=self._contents(space, secrets, values, objects)),
+        )
+
+    def _contents(
+        self,
+        space: kubernetes.core.v1.Namespace,
+        secrets: dict[str, Output[str]],
+        values: dict[str, Any],
+        objects: list[dict[str, Any]],
+    ) -> list[Resource]:
+        """What is applied in the namespace: what comes last of it."""
         plan, inside = self._plan, ResourceOptions.merge(self._inside, ResourceOptions(depends_on=[space], deleted_with=space))
         broker = kubernetes.core.v1.Secret(
             f"{self._name}-broker",
@@ -135,11 +133,10 @@ class KubernetesLab(ComponentResource):
             chart=str(plan.root / "manifests" / "charts" / "celery"),
             name=RELEASE,
             namespace=self.namespace,
-            values=plan.values(self._images),
+            values=values,
             skip_await=True,  # Workloads waits for all at once, and tells why
             opts=ResourceOptions.merge(inside, ResourceOptions(depends_on=[space, broker, ledger])),
         )
-        objects = plan.manifests(self.namespace, self._images)
         if not objects:
             return [chart]
         own = kubernetes.yaml.v2.ConfigGroup(

@@ -4,9 +4,8 @@ from typing import Any
 
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from celerylab import __version__
 from celerylab.components.machine import Machine, MachineArgs
-from celerylab.components.program import address_of, attached, exported_hosts, run_stack
+from celerylab.components.program import address_of, attached, exported_hosts, module_outputs, run_stack
 from celerylab.images.recipe import dockerfile_recipe
 from celerylab.providers.gateway import Gateway
 from celerylab.providers.lease import Lease
@@ -51,15 +50,9 @@ class LabEnvironment(ComponentResource):
         }
         gateway = self._gateway(name, plan, instance, networks, ledger, child)
         self.outputs = {
-            "module": plan.module.id,
-            "instance": instance.id,
-            "owner": plan.settings.owner,
-            "expires": lease.expires,
-            "settings": plan.settings.values,
-            "lab": {"source": plan.lab.source, "digest": plan.lab.digest},
+            **module_outputs(plan, instance, lease),
             "endpoints": gateway.ports.apply(lambda ports: {key: f"127.0.0.1:{port:.0f}" for key, port in ports.items()}),
             "hosts": exported_hosts(plan, machines, networks["lab"]),
-            "versions": {"celerylab": __version__},
         }
         self.register_outputs({"instance": instance.id})
 

@@ -7,17 +7,20 @@ from typing import Any, TypeVar
 import pulumi
 from pulumi import Output
 
+from celerylab import __version__
 from celerylab.components.machine import Machine
 from celerylab.components.patience import wait_patiently
 from celerylab.errors import CelerylabError, EngineError
 from celerylab.images.bake import missing
 from celerylab.images.recipe import recipes
 from celerylab.paths import project_root
+from celerylab.providers.lease import Lease
 from celerylab.providers.machine import hosts_present, machine
 from celerylab.providers.network import Network
 from celerylab.topology.addresses import fixed_address, host_address
 from celerylab.topology.admission import admit
 from celerylab.topology.hosts import HostsPlan
+from celerylab.topology.module_plan import ModulePlan
 from celerylab.topology.names import Instance, current_backend
 from celerylab.topology.settings import pulumi_configuration
 
@@ -67,6 +70,19 @@ def exported_hosts(plan: HostsPlan, machines: Mapping[str, Machine], network: Ne
             "image": machines[host.name].image_id,
         }
         for host in plan.hosts
+    }
+
+
+def module_outputs(plan: ModulePlan, instance: Instance, lease: Lease) -> dict[str, Any]:
+    """What the stack of every module exports, on whichever substrate."""
+    return {
+        "module": plan.module.id,
+        "instance": instance.id,
+        "owner": plan.settings.owner,
+        "expires": lease.expires,
+        "settings": plan.settings.values,
+        "lab": {"source": plan.lab.source, "digest": plan.lab.digest},
+        "versions": {"celerylab": __version__},
     }
 
 

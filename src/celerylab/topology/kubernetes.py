@@ -8,15 +8,16 @@ from typing import Any
 
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.environment import Environment, Needs, Service, Services, load_environment
+from celerylab.topology.environment import Service, Services, load_environment
 from celerylab.topology.hosts import HostPlan
-from celerylab.topology.lab import Lab, deep_merge, snapshot
+from celerylab.topology.lab import deep_merge, snapshot
 from celerylab.topology.manifests import read_manifests
-from celerylab.topology.module import CourseModule, check_applies, load_module, module_folder
+from celerylab.topology.module import check_applies, load_module, module_folder, rung_of
+from celerylab.topology.module_plan import ModulePlan
 from celerylab.topology.names import Instance
 from celerylab.topology.plan import LEDGER_PORT, Plan, make_plan, probe_folder
 from celerylab.topology.roles import Roles
-from celerylab.topology.settings import StackSettings, stack_settings
+from celerylab.topology.settings import stack_settings
 from celerylab.topology.source import load_model, read_yaml
 
 RELEASE = "lab"  # the chart's objects are called lab-…
@@ -26,34 +27,11 @@ PLATFORM_IMAGES = ("redis", "support")  # folders of environments/images that po
 
 
 @dataclass(frozen=True)
-class KubernetesPlan:
+class KubernetesPlan(ModulePlan):
     """All that the rung's program needs to know. Built by `make_kubernetes_plan`."""
-
-    root: Path
-    module: CourseModule
-    environment: Environment
-    services: Services
-    settings: StackSettings
-    lab: Lab
-    roles: Roles
 
     hosts: tuple[HostPlan, ...] = ()
     dockerfiles = ("python", *PLATFORM_IMAGES)
-
-    @property
-    def needs(self) -> Needs:
-        """What the stack takes of the cluster: the module says it."""
-        return self.module.needs
-
-    @property
-    def title(self) -> str:
-        """What it is, in a sentence."""
-        return f"module {self.module.id}"
-
-    @property
-    def bake_command(self) -> str:
-        """The command that makes its images."""
-        return f"celerylab images bake {self.module.id}"
 
     @property
     def broker(self) -> Service:
@@ -136,9 +114,8 @@ def make_kubernetes_plan(root: Path, wanted_module: str, configuration: dict[str
 
 def make_any_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> Plan | KubernetesPlan:
     """The plan of a module's stack, on whichever substrate its rung is."""
-    folder = module_folder(root, wanted_module)
-    environment, _ = load_environment(root, load_module(folder).environment, f"{folder.name}/module.yaml")
-    make = make_kubernetes_plan if environment.substrate == "kubernetes" else make_plan
+    rung = rung_of(root, module_folder(root, wanted_module))
+    make = make_kubernetes_plan if rung.substrate == "kubernetes" else make_plan
     return make(root, wanted_module, configuration)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from celerylab.errors import InputError
-from celerylab.topology.environment import Endpoint, Group, Name, Needs, Setting
+from celerylab.topology.environment import Endpoint, Environment, Group, Name, Needs, Setting, load_environment
 from celerylab.topology.environment import Path as LearningPath
 from celerylab.topology.source import Model, load_model, suggestion
 
@@ -112,6 +112,12 @@ def _ordered(objectives: list[Objective]) -> list[Objective]:
         ordered.append(ready)
         waiting.remove(ready)
     return ordered
+
+
+def rung_of(root: Path, folder: Path) -> Environment:
+    """The rung of the module in `folder`. Raises InputError with file and line, as `load_module` and `load_environment` do."""
+    environment, _ = load_environment(root, load_module(folder).environment, f"{folder.name}/module.yaml")
+    return environment
 
 
 def check_applies(module: CourseModule, rung: Mapping[str, Setting]) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 from celerylab.digest import digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.environment import Endpoint, Environment, Group, Needs, Service, Services, load_environment
+from celerylab.topology.environment import Endpoint, Group, Service, Services, load_environment
 from celerylab.topology.hosts import HostPlan, RolePlan, capabilities, positions
-from celerylab.topology.lab import Lab, deep_merge, snapshot
-from celerylab.topology.module import CourseModule, check_applies, load_module, module_folder
+from celerylab.topology.lab import deep_merge, snapshot
+from celerylab.topology.module import check_applies, load_module, module_folder
+from celerylab.topology.module_plan import ModulePlan
 from celerylab.topology.pools import check_queues
 from celerylab.topology.roles import Roles
-from celerylab.topology.settings import StackSettings, stack_settings
+from celerylab.topology.settings import stack_settings
 from celerylab.topology.source import Source, load_model, read_yaml, suggestion
 
 # The variables that a plan provides to every role, beside the roles' own.
@@ -29,16 +30,8 @@ LEDGER_PORT = 8400
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(ModulePlan):
     """All that a stack's program needs to know. Built by `make_plan`."""
-
-    root: Path
-    module: CourseModule
-    environment: Environment
-    services: Services
-    settings: StackSettings
-    lab: Lab
-    roles: Roles
 
     dockerfiles = ("support",)
 
@@ -58,21 +51,6 @@ class Plan:
         wanted = {name: group for name, group in self.environment.groups.items() if name not in self.module.without}
         groups = {**wanted, **self.module.groups}
         return {name: group.model_copy(update={"roles": _resolved(group, self.broker)}) for name, group in groups.items()}
-
-    @property
-    def needs(self) -> Needs:
-        """What the stack takes of the machine: the module says it, because it knows its groups."""
-        return self.module.needs
-
-    @property
-    def title(self) -> str:
-        """What it is, in a sentence."""
-        return f"module {self.module.id}"
-
-    @property
-    def bake_command(self) -> str:
-        """The command that makes its images."""
-        return f"celerylab images bake {self.module.id}"
 
     @cached_property
     def host_names(self) -> dict[str, int]:

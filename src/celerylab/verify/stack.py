@@ -9,8 +9,8 @@ from typing import Any
 
 from celerylab.paths import cache_dir, project_root
 from celerylab.pulumi_stack import PulumiStack
-from celerylab.topology.environment import Environment, Service, Services, load_environment
-from celerylab.topology.module import CourseModule, load_module, module_folder
+from celerylab.topology.environment import Environment, Service, Services
+from celerylab.topology.module import CourseModule, load_module, module_folder, rung_of
 from celerylab.topology.source import load_model
 from celerylab.verify.expect import NotObservedError
 
@@ -79,7 +79,7 @@ class Stack:
     @cached_property
     def environment(self) -> Environment:
         """The rung it is on."""
-        return load_environment(project_root(), self.module.environment, f"{self.module_folder.name}/module.yaml")[0]
+        return rung_of(project_root(), self.module_folder)
 
     @cached_property
     def _services(self) -> Services:
