@@ -1,5 +1,6 @@
 """A cluster as the Kubernetes API shows it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,7 @@ def client_of(kubeconfig: str) -> Any:
 
 def stacks_on(api: Any) -> list[str]:
     """Every stack that has a namespace on the cluster, as `project/stack (namespace)`. Raises EngineError where the API does not answer."""
-    with _answers("the cluster does not say who is on it"):
+    with answering("the cluster does not say who is on it"):
         found = client.CoreV1Api(api).list_namespace(label_selector=INSTANCE_LABEL, _request_timeout=TIMEOUT_SECONDS).items
     return sorted(f"{(space.metadata.annotations or {}).get(STACK_ANNOTATION, '?')} ({space.metadata.name})" for space in found)
 
@@ -35,7 +36,7 @@ def spaces_of(api: Any) -> list[dict[str, Any]]:
     Kubernetes' word for their phase. Raises EngineError where the API does not answer."""
     core = client.CoreV1Api(api)
     found = []
-    with _answers("the cluster does not say who is on it"):
+    with answering("the cluster does not say who is on it"):
         for space in core.list_namespace(label_selector=INSTANCE_LABEL, _request_timeout=TIMEOUT_SECONDS).items:
             pods = core.list_namespaced_pod(space.metadata.name, _request_timeout=TIMEOUT_SECONDS).items
             found.append(
@@ -50,28 +51,35 @@ def spaces_of(api: Any) -> list[dict[str, Any]]:
 
 
 def nodes_of(api: Any) -> list[dict[str, Any]]:
-    """Every node: its name, whether the cluster itself runs on it, its address, whether it is ready, and how many pods it runs.
-
-    Raises EngineError where the API does not answer.
-    """
-    core = client.CoreV1Api(api)
-    with _answers("the cluster does not say what nodes it has"):
-        nodes = core.list_node(_request_timeout=TIMEOUT_SECONDS).items
-        pods = [pod.spec.node_name for pod in core.list_pod_for_all_namespaces(_request_timeout=TIMEOUT_SECONDS).items]
+    """Every node: its name, whether the cluster itself runs on it, its address, and whether it is ready. Raises EngineError as `stacks_on`."""
+    with answering("the cluster does not say what nodes it has"):
+        nodes = client.CoreV1Api(api).list_node(_request_timeout=TIMEOUT_SECONDS).items
     return [
         {
             "name": node.metadata.name,
             "control_plane": CONTROL_PLANE_LABEL in (node.metadata.labels or {}),
             "address": next((address.address for address in node.status.addresses if address.type == "InternalIP"), ""),
-            "ready": any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions),
-            "pods": pods.count(node.metadata.name),
+            "ready": has_condition(node, "Ready"),
         }
         for node in nodes
     ]
 
 
+def pods_by_node(api: Any) -> Counter[str]:
+    """How many pods each node runs, of all namespaces. Raises EngineError as `stacks_on`."""
+    with answering("the cluster does not say what pods it has"):
+        pods = client.CoreV1Api(api).list_pod_for_all_namespaces(_request_timeout=TIMEOUT_SECONDS).items
+    return Counter(pod.spec.node_name for pod in pods)
+
+
+def has_condition(found: Any, kind: str) -> bool:
+    """Whether a node or a pod says that its condition `kind` holds."""
+    return any(condition.type == kind and condition.status == "True" for condition in found.status.conditions or [])
+
+
 @contextmanager
-def _answers(complaint: str) -> Iterator[None]:
+def answering(complaint: str) -> Iterator[None]:
+    """What the API says instead of an answer, inside the block, becomes an EngineError that begins with `complaint`."""
     try:
         yield
     except (ApiException, HTTPError) as error:

@@ -92,17 +92,18 @@ def kubeconfig(stack: StackName = None) -> None:
 @app.command()
 def status(stack: StackName = None, json_: Json = False) -> None:
     """Shows the cluster's nodes, and the stacks that are on it."""
-    from celerylab.kubernetes import client_of, nodes_of, stacks_on
+    from celerylab.kubernetes import client_of, nodes_of, pods_by_node, stacks_on
 
     target = _stack(stack)
     outputs = target.outputs()
     api = client_of(target.secret_output("ClusterAccess", "kubeconfig"))
+    pods = pods_by_node(api)
     found: dict[str, Any] = {
         "stack": target.name,
         "owner": outputs["owner"],
         "expires": outputs["expires"],
         "versions": outputs["versions"],
-        "nodes": nodes_of(api),
+        "nodes": [{**node, "pods": pods[node["name"]]} for node in nodes_of(api)],
         "stacks": stacks_on(api),
     }
     if json_:

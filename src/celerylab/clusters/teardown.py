@@ -8,10 +8,9 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from celerylab.errors import EngineError
-from celerylab.kubernetes import INSTANCE_LABEL, client_of
+from celerylab.kubernetes import INSTANCE_LABEL, TIMEOUT_SECONDS, client_of
 
 GONE_SECONDS = 180  # a node without power keeps its pods for a while
-_TIMEOUT_SECONDS = 15
 _GONE = 404
 
 
@@ -19,7 +18,7 @@ def end_workloads(kubeconfig: str, namespace: str) -> None:
     """Takes away what makes pods in `namespace`, then the pods, without their grace. A cluster or namespace that is gone is no error."""
     api = client_of(kubeconfig)
     apps, core, custom = client.AppsV1Api(api), client.CoreV1Api(api), client.CustomObjectsApi(api)
-    wait: dict[str, Any] = {"_request_timeout": _TIMEOUT_SECONDS}
+    wait: dict[str, Any] = {"_request_timeout": TIMEOUT_SECONDS}
     try:
         custom.delete_collection_namespaced_custom_object("keda.sh", "v1alpha1", namespace, "scaledobjects", **wait)
         apps.delete_collection_namespaced_deployment(namespace, propagation_policy="Background", **wait)
@@ -36,7 +35,7 @@ def namespaces_of(kubeconfig: str, instance: str) -> list[str]:
     """Namespaces on the cluster that carry the label of `instance`: empty is what a receipt wants. So it is where the cluster is gone."""
     try:
         found = client.CoreV1Api(client_of(kubeconfig)).list_namespace(
-            label_selector=f"{INSTANCE_LABEL}={instance}", _request_timeout=_TIMEOUT_SECONDS
+            label_selector=f"{INSTANCE_LABEL}={instance}", _request_timeout=TIMEOUT_SECONDS
         )
     except HTTPError:
         return []
@@ -58,7 +57,7 @@ def remove_namespaces(kubeconfig: str, instance: str) -> list[str]:
     for name in namespaces_of(kubeconfig, instance):
         end_workloads(kubeconfig, name)
         try:
-            client.CoreV1Api(client_of(kubeconfig)).delete_namespace(name, _request_timeout=_TIMEOUT_SECONDS)
+            client.CoreV1Api(client_of(kubeconfig)).delete_namespace(name, _request_timeout=TIMEOUT_SECONDS)
         except ApiException as error:
             raise EngineError(f"the cluster does not remove namespace {name}: {error.reason}") from None
     return left_after(kubeconfig, instance)

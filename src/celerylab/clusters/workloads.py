@@ -9,9 +9,9 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from celerylab.errors import EngineError
+from celerylab.kubernetes import TIMEOUT_SECONDS, answering
 
 STEADY_SECONDS = 10  # a container without a readinessProbe counts as ready at once: it has to run for so long
-_TIMEOUT_SECONDS = 15
 _HOPELESS = ("CrashLoopBackOff", "CreateContainerConfigError", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 _ATTEMPTS = 2  # restarts after which a container that ends is not waited for any longer
 _LOG_LINES = 15
@@ -43,34 +43,35 @@ def wait_until_ready(api: Any, namespace: str, seconds: float, say: Callable[[st
 def unready(api: Any, namespace: str) -> tuple[list[str], list[Any]]:
     """Names of workloads that are not settled, and all pods of the namespace."""
     apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
-    try:
+    with answering(f"the cluster does not say what runs in {namespace}"):
         found = [
-            *apps.list_namespaced_deployment(namespace, _request_timeout=_TIMEOUT_SECONDS).items,
-            *apps.list_namespaced_stateful_set(namespace, _request_timeout=_TIMEOUT_SECONDS).items,
+            *apps.list_namespaced_deployment(namespace, _request_timeout=TIMEOUT_SECONDS).items,
+            *apps.list_namespaced_stateful_set(namespace, _request_timeout=TIMEOUT_SECONDS).items,
         ]
-        pods = core.list_namespaced_pod(namespace, _request_timeout=_TIMEOUT_SECONDS).items
-    except (ApiException, HTTPError) as error:
-        raise EngineError(f"the cluster does not say what runs in {namespace}: {getattr(error, 'reason', None) or error}") from None
+        pods = core.list_namespaced_pod(namespace, _request_timeout=TIMEOUT_SECONDS).items
     return [workload.metadata.name for workload in found if not is_settled(workload, pods)], pods
 
 
 def is_settled(workload: Any, pods: list[Any]) -> bool:
-    """Whether a Deployment or StatefulSet has been seen by its controller, and has as many ready pods as it wants, all of them of its newest
-    version and steady, and no pod of another version, not even one that is going: a worker may still take tasks until it has gone."""
-    status, wanted = workload.status, workload.spec.replicas
-    if (status.observed_generation or 0) < workload.metadata.generation:
-        return False
+    """Whether a Deployment or StatefulSet is complete, its pods are steady, and no pod of another version is there, not even one that is going: a
+    worker may still take tasks until it has gone."""
+    wanted = workload.spec.replicas or 0
     own = [pod for pod in pods if _selects(workload.spec.selector.match_labels, pod.metadata.labels or {})]
     running = [pod for pod in own if pod.metadata.deletion_timestamp is None]
-    current = (status.updated_replicas or 0) if wanted else 0
     return (
-        (status.replicas or 0) == wanted
-        and current == wanted
-        and (status.ready_replicas or 0) == wanted
+        is_complete(workload)
         and len(running) == wanted
         and all(_is_steady(pod) for pod in running)
         and (not wanted or {_version(pod) for pod in own} == {_version(pod) for pod in running})
     )
+
+
+def is_complete(workload: Any) -> bool:
+    """Whether a Deployment's or StatefulSet's controller has seen what was written last, and counts as many pods as are wanted, all ready and of
+    the newest version."""
+    status, wanted = workload.status, workload.spec.replicas or 0
+    seen = (status.observed_generation or 0) >= workload.metadata.generation
+    return seen and wanted == (status.replicas or 0) == (status.ready_replicas or 0) == (status.updated_replicas or 0)
 
 
 def hopeless(pod: Any) -> str:
@@ -118,7 +119,7 @@ def _log(api: Any, namespace: str, pod: str, container: str) -> str:
     for previous in (True, False):
         try:
             text = core.read_namespaced_pod_log(
-                pod, namespace, container=container, previous=previous, tail_lines=_LOG_LINES, _request_timeout=_TIMEOUT_SECONDS
+                pod, namespace, container=container, previous=previous, tail_lines=_LOG_LINES, _request_timeout=TIMEOUT_SECONDS
             )
         except (ApiException, HTTPError):
             continue  # there was no container before, or there is none yet
@@ -128,7 +129,8 @@ def _log(api: Any, namespace: str, pod: str, container: str) -> str:
 
 
 def _too_late(api: Any, namespace: str, waiting: list[str], pods: list[Any], seconds: float) -> str:
-    events = client.CoreV1Api(api).list_namespaced_event(namespace, _request_timeout=_TIMEOUT_SECONDS).items
+    with answering(f"{', '.join(waiting)} of namespace {namespace} not ready after {seconds:.0f} s, and the cluster does not say why"):
+        events = client.CoreV1Api(api).list_namespaced_event(namespace, _request_timeout=TIMEOUT_SECONDS).items
     warnings = [event for event in events if event.type == "Warning"]
     said = f"; the last warning: {warnings[-1].involved_object.name}: {warnings[-1].message}" if warnings else ""
     phases = ", ".join(f"{pod.metadata.name} {pod.status.phase}" for pod in pods)

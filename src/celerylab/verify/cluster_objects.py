@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from celerylab.clusters.workloads import is_complete
+from celerylab.kubernetes import has_condition
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -29,7 +32,7 @@ class Pod:
             node=raw.spec.node_name or "",
             address=raw.status.pod_ip or "",
             phase=raw.status.phase or "",
-            ready=_condition(raw, "Ready"),
+            ready=has_condition(raw, "Ready"),
             terminating=raw.metadata.deletion_timestamp is not None,
             restarts=sum(status.restart_count for status in raw.status.container_statuses or []),
             raw=raw,
@@ -38,21 +41,18 @@ class Pod:
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment or StatefulSet: how many pods are wanted, there, ready, and of its newest template. `raw` is the client's object."""
+    """A Deployment or StatefulSet: how many pods are wanted, there, and ready. `raw` is the client's object."""
 
     name: str
     wanted: int
     there: int
     ready: int
-    updated: int
     raw: Any = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, raw: Any) -> "Workload":
         """The Deployment or StatefulSet that the API shows as `raw`."""
-        status = raw.status
-        there, ready, updated = status.replicas or 0, status.ready_replicas or 0, status.updated_replicas or 0
-        return cls(raw.metadata.name, raw.spec.replicas or 0, there, ready, updated, raw)
+        return cls(raw.metadata.name, raw.spec.replicas or 0, raw.status.replicas or 0, raw.status.ready_replicas or 0, raw)
 
     @property
     def selector(self) -> str:
@@ -62,8 +62,7 @@ class Workload:
     @property
     def settled(self) -> bool:
         """Whether it has what is wanted and nothing else, as far as its controller has seen what was written last."""
-        seen = (self.raw.status.observed_generation or 0) >= self.raw.metadata.generation
-        return seen and self.wanted == self.there == self.ready == self.updated
+        return is_complete(self.raw)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.ready} of {self.wanted} pods ready"
@@ -80,7 +79,7 @@ class Node:
     @classmethod
     def of(cls, raw: Any) -> "Node":
         """The node that the API shows as `raw`."""
-        return cls(raw.metadata.name, _condition(raw, "Ready"), not raw.spec.unschedulable)
+        return cls(raw.metadata.name, has_condition(raw, "Ready"), not raw.spec.unschedulable)
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,3 @@ class Event:
         last = raw.last_timestamp or raw.event_time or raw.metadata.creation_timestamp
         about = f"{raw.involved_object.kind}/{raw.involved_object.name}"
         return cls(about, raw.type or "", raw.reason or "", raw.message or "", raw.count or 1, last.isoformat() if last else "")
-
-
-def _condition(raw: Any, kind: str) -> bool:
-    return any(condition.type == kind and condition.status == "True" for condition in raw.status.conditions or [])
