@@ -1,13 +1,12 @@
 """kubectl with a kubeconfig that is a secret of ours and in no file but for the moment."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from celerylab.errors import EngineError
+from celerylab.private_folders import temporary_folder
 
 
 def require_kubectl() -> None:
@@ -20,15 +19,12 @@ def require_kubectl() -> None:
 
 @contextmanager
 def kubeconfig_file(kubeconfig: str) -> Iterator[Path]:
-    """A file with `kubeconfig` (YAML) that its owner alone may read, for as long as the block takes."""
-    handle, name = tempfile.mkstemp(prefix="celerylab-", suffix=".yaml")  # mode 0600
-    path = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(kubeconfig)
+    """A file with `kubeconfig` (YAML) that its owner alone may read, for as long as the block takes; swept where we are killed in it."""
+    with temporary_folder() as folder:
+        path = folder / "kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(kubeconfig, encoding="utf-8")
         yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def kubectl(kubeconfig: Path, namespace: str, *arguments: str) -> list[str]:
