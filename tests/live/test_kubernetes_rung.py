@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from celerylab.bench.rung import module_on
 from celerylab.clusters.forwards import Forwards
 from celerylab.providers.engine import engine
 from celerylab.topology.lab import overlay
@@ -29,16 +30,9 @@ UNCHANGED = [{"same"}]
 def checkout(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkout in which module 99 is module 02's application on this rung."""
     made = copy_checkout(root, tmp_path_factory.mktemp("kubernetes") / "checkout")
-    source, folder = made / "modules" / "02-first-application", made / "modules" / "99-rung"
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("lab", "solution", "mutants", "alternatives", "Pulumi.*.yaml"))
-    overlay(source / "solution", folder / "starter")
+    folder = module_on(made, made, "kubernetes", {"settings": {}, "chart": {"exporter": {"pools": POOL}}})
+    overlay(folder / "solution", folder / "starter")
     shutil.copytree(MANIFESTS, folder / "starter" / "manifests")
-    module = yaml.safe_load((source / "module.yaml").read_text(encoding="utf-8"))
-    objective = {**module["objectives"][0], "id": "99.1", "needs": []}
-    module |= {"id": "99", "slug": "rung", "environment": "kubernetes", "objectives": [objective], "artefacts": [], "settings": {}}
-    (folder / "module.yaml").write_text(yaml.safe_dump({**module, "chart": {"exporter": {"pools": POOL}}}), encoding="utf-8")
-    program = (source / "Pulumi.yaml").read_text(encoding="utf-8").replace("single-node", "kubernetes")
-    (folder / "Pulumi.yaml").write_text(program.replace("celerylab-02", "celerylab-99").replace('"02"', '"99"'), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CELERYLAB_PROJECT", str(made))
         yield made

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,17 +33,28 @@ ROOMS = ("environments", "manifests", "roles", "stacks")
 
 
 def module_on_the_rung(root: Path, checkout: Path) -> Path:
-    """Makes module 99 in `checkout`, which is module 02's application of `root` on the whole rung; its folder."""
+    """Makes module 99 in `checkout`, which is module 02's application of `root` on the whole multi-worker rung; its folder."""
+    return module_on(
+        root,
+        checkout,
+        "multi-worker",
+        {
+            "secrets": ["next_password"],
+            "vars": {"celery_worker_instances": {"default": {"extra_args": WORKER_OPTIONS}}},
+            "needs": {"memory": "1536MiB", "disk": "3GiB"},
+        },
+    )
+
+
+def module_on(root: Path, checkout: Path, rung: str, changes: Mapping[str, Any]) -> Path:
+    """Makes module 99 in `checkout`: module 02's application of `root` on `rung`, with `changes` in its module.yaml; its folder."""
     source, folder = root / "modules" / "02-first-application", checkout / "modules" / "99-rung"
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("lab", "Pulumi.*.yaml"))
     module = yaml.safe_load((source / "module.yaml").read_text(encoding="utf-8"))
     objective = {**module["objectives"][0], "id": "99.1", "needs": []}
-    module |= {"id": "99", "slug": "rung", "environment": "multi-worker", "objectives": [objective], "artefacts": []}
-    module["secrets"] = ["next_password"]
-    module["vars"] = {"celery_worker_instances": {"default": {"extra_args": WORKER_OPTIONS}}}
-    module["needs"] = {"memory": "1536MiB", "disk": "3GiB"}
+    module |= {"id": "99", "slug": "rung", "environment": rung, "objectives": [objective], "artefacts": [], **changes}
     (folder / "module.yaml").write_text(yaml.safe_dump(module), encoding="utf-8")
-    program = (source / "Pulumi.yaml").read_text(encoding="utf-8").replace("single-node", "multi-worker")
+    program = (source / "Pulumi.yaml").read_text(encoding="utf-8").replace("single-node", rung)
     (folder / "Pulumi.yaml").write_text(program.replace("celerylab-02", "celerylab-99").replace('"02"', '"99"'), encoding="utf-8")
     return folder
 
