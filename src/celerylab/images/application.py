@@ -48,7 +48,15 @@ def build_application(root: Path, code: Sequence[Path], requirements: Path, say:
 
 
 def load_image(reference: str, nodes: Sequence[str]) -> None:
-    """Puts an image of this machine into the containerd of each of `nodes` (containers). Raises EngineError naming the node that refuses it."""
+    """Puts an image of this machine into the containerd of those of `nodes` (containers) that lack it.
+
+    Raises EngineError naming the node that refuses it.
+    """
+    with ThreadPoolExecutor(4) as pool:
+        there = list(pool.map(lambda node: _is_in(node, reference), nodes))
+    nodes = [node for node, known in zip(nodes, there, strict=True) if not known]
+    if not nodes:
+        return
     with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
         _run(["docker", "save", "--output", archive.name, reference], f"saving {reference}")
         with ThreadPoolExecutor(4) as pool:
@@ -73,19 +81,31 @@ def push_image(reference: str, registry: str) -> None:
             engine().images.remove(name)  # the second name alone
 
 
+def _is_in(node: str, reference: str) -> bool:
+    """Whether the containerd of `node` has an image under this name, which says what is in it."""
+    registry = reference.partition("/")[0]
+    whole = reference if set(".:") & set(registry) else f"docker.io/{reference}"  # as containerd writes a name without a registry
+    return bool(_run([*_ctr(node), "images", "list", "--quiet", f"name=={whole}"], f"asking {node} for its images").strip())
+
+
 def _import(archive: str, node: str, reference: str) -> None:
     with Path(archive).open("rb") as file:
         _run(
-            ["docker", "exec", "--interactive", node, "ctr", "--namespace", "k8s.io", "images", "import", "-"],
+            [*_ctr(node), "images", "import", "-"],
             f"loading {reference} into {node}",
             file,
         )
 
 
-def _run(command: list[str], doing: str, stdin: object = None) -> None:
+def _ctr(node: str) -> list[str]:
+    return ["docker", "exec", "--interactive", node, "ctr", "--namespace", "k8s.io"]
+
+
+def _run(command: list[str], doing: str, stdin: object = subprocess.DEVNULL) -> str:
     result = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
     if result.returncode != 0:
         raise EngineError(f"{doing}: {result.stderr.strip()}")
+    return str(result.stdout)
 
 
 def _interpreter(image: str) -> Interpreter:
