@@ -1,11 +1,13 @@
 """Which image a list of roles needs, and its tag: a hash of all that baking it would execute."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from celerylab.digest import digest_json, digest_tree
 from celerylab.topology.hosts import HostPlan, HostsPlan
+from celerylab.topology.roles import Roles
 
 BASE = "debian:bookworm-slim"  # what a registry calls it; `images.base` makes the same from Debian's mirrors where none answers
 SUITE = "bookworm"
@@ -36,13 +38,17 @@ def dockerfile_recipe(root: Path, name: str) -> Recipe:
 
 def host_recipe(plan: HostsPlan, host: HostPlan) -> Recipe:
     """The recipe of a host: the bare image and the install parts of the host's roles, in that order."""
-    parent = dockerfile_recipe(plan.root, "bare")
-    roles = [role.name for role in host.roles]
-    options = {name for role in roles for name in plan.roles[role].install_options}
-    variables = {name: value for role in host.roles for name, value in role.variables.items() if name in options}
-    digests = [[role, plan.roles[role].install_digest(variables)] for role in roles]
+    return roles_recipe(plan.root, plan.roles, {role.name: role.variables for role in host.roles})
+
+
+def roles_recipe(root: Path, roles: Roles, wanted: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """The recipe of the bare image and the install parts of roles; `wanted` are their names, in order, with their variables."""
+    parent = dockerfile_recipe(root, "bare")
+    options = {name for role in wanted for name in roles[role].install_options}
+    variables = {name: value for given in wanted.values() for name, value in given.items() if name in options}
+    digests = [[role, roles[role].install_digest(variables)] for role in wanted]
     reference = f"celerylab/host:{digest_json([parent.reference, digests])[:12]}"
-    return Recipe(f"host ({', '.join(roles)})", reference, parent, None, tuple(roles), tuple(sorted(variables.items())))
+    return Recipe(f"host ({', '.join(wanted)})", reference, parent, None, tuple(wanted), tuple(sorted(variables.items())))
 
 
 def recipes(plan: HostsPlan) -> list[Recipe]:
