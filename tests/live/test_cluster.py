@@ -4,6 +4,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.live.packets import Watch, uplink
 
 NODES = {"control-plane-1", "node-1", "node-2"}
 SERVICES = "10.96.0.0/16"
+PASSWORD = "of-this-test-alone"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def shop(cluster: LiveCluster, root: Path) -> ShopOnCluster:
 def test_helm_runs_an_application_that_scales_on_its_load_and_loses_no_task(cluster: LiveCluster, shop: ShopOnCluster) -> None:
     shop.helm("install", "shop", values=shop.values)
     cluster.wait("the first worker", lambda: shop.replicas()[1] == 1)
-    with shop.broker() as port:
+    with shop.port_of("redis", 6379) as port:
         app = Celery("client", broker=f"redis://127.0.0.1:{port}/0", backend=f"redis://127.0.0.1:{port}/1")
         sent = {key: app.send_task("shop.work", (key, SECONDS)) for key in (uuid.uuid4().hex for _ in range(TASKS))}
         cluster.wait("four workers", lambda: shop.replicas()[1] >= 4)
@@ -118,20 +120,31 @@ def test_helm_runs_an_application_that_scales_on_its_load_and_loses_no_task(clus
     assert [found["metadata"]["name"] for found in cluster.get("deployments", "--namespace", NAMESPACE)["items"]] == ["redis"]
 
 
-def test_the_charts_own_redis_keeps_what_it_accepted(cluster: LiveCluster, shop: ShopOnCluster) -> None:
+@pytest.mark.parametrize(("kind", "port", "url"), [("redis", 6379, "redis://:{}/0"), ("rabbitmq", 5672, "amqp://celery:{}//")])
+def test_the_charts_own_broker_keeps_what_it_accepted(cluster: LiveCluster, shop: ShopOnCluster, kind: str, port: int, url: str) -> None:
     """On a volume: tasks that wait outlive the broker's pod."""
-    repository, tag = shop.redis.rsplit(":", 1)
-    own = {"enabled": True, "image": {"repository": repository, "tag": tag}, "password": "of-this-test-alone"}
+    repository, tag = shop.bring(kind).rsplit(":", 1)
+    own = {"enabled": True, "image": {"repository": repository, "tag": tag}, "password": PASSWORD}
     asleep = {"default": {**shop.values["workers"]["default"], "autoscaling": {"enabled": False}, "replicas": 0}}
-    values = {**shop.values, "broker": {}, "redis": own, "workers": asleep}
+    values = {**shop.values, "broker": {"type": kind}, kind: own, "workers": asleep}
+    name = f"kept-celery-{kind}"
+
+    @contextmanager
+    def client() -> Iterator[Celery]:
+        with shop.port_of(name, port) as here:
+            yield Celery(broker=url.format(f"{PASSWORD}@127.0.0.1:{here}"), set_as_current=False)
+
     shop.helm("install", "kept", "--wait", "--timeout", "90s", values=values)
-    count = ["exec", "kept-celery-redis-0", "--", "redis-cli", "llen", "celery"]
-    shop.kubectl("exec", "kept-celery-redis-0", "--", "redis-cli", "rpush", "celery", "one", "two")
-    assert shop.kubectl(*count).strip() == "2"
-    before = cluster.get("pod", "kept-celery-redis-0", "--namespace", NAMESPACE)["metadata"]["uid"]
-    shop.kubectl("delete", "pod", "kept-celery-redis-0", "--grace-period=0", "--force")
-    cluster.wait("another pod", lambda: _ready(cluster, "kept-celery-redis-0") not in (None, before))
-    assert shop.kubectl(*count).strip() == "2"
+    with client() as app:
+        app.conf.broker_transport_options = {"confirm_publish": True}
+        for number in range(2):
+            app.send_task("shop.work", (f"kept-{number}", 0.0))
+        assert _waiting(app) == 2
+    before = cluster.get("pod", f"{name}-0", "--namespace", NAMESPACE)["metadata"]["uid"]
+    shop.kubectl("delete", "pod", f"{name}-0", "--grace-period=0", "--force")
+    cluster.wait("another pod", lambda: _ready(cluster, f"{name}-0") not in (None, before))
+    with client() as app:
+        assert _waiting(app) == 2
     shop.helm("uninstall", "kept", "--wait")
 
 
@@ -169,3 +182,8 @@ def _ended(cluster: LiveCluster, pod: str) -> str | None:
 def _available(cluster: LiveCluster, name: str) -> bool:
     conditions = cluster.get("apiservice", name).get("status", {}).get("conditions", [])
     return any(condition["type"] == "Available" and condition["status"] == "True" for condition in conditions)
+
+
+def _waiting(app: Celery) -> int:
+    with app.connection_for_read() as connection, connection.SimpleQueue("celery") as queue:
+        return int(queue.qsize())

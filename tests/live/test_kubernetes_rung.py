@@ -4,6 +4,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ UNCHANGED = [{"same"}]
 def checkout(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkout in which module 99 is module 02's application on this rung."""
     made = copy_checkout(root, tmp_path_factory.mktemp("kubernetes") / "checkout")
-    folder = module_on(made, made, "kubernetes", {"settings": {}, "chart": {"exporter": {"pools": POOL}}})
+    folder = module_on(made, made, "kubernetes", {"chart": {"exporter": {"pools": POOL}}})
     overlay(folder / "solution", folder / "starter")
     shutil.copytree(MANIFESTS, folder / "starter" / "manifests")
     with pytest.MonkeyPatch.context() as patch:
@@ -59,10 +60,17 @@ def rung(checkout: Path, cluster: LiveCluster) -> Iterator[LiveStack]:
 @pytest.fixture(scope="module")
 def stack(rung: LiveStack, cluster: LiveCluster) -> Iterator[Stack]:
     """The stack as a suite sees it, with ways to its broker and ledger."""
-    outputs = rung.outputs()
+    with stack_of(rung, cluster) as stack:
+        yield stack
+
+
+@contextmanager
+def stack_of(live: LiveStack, cluster: LiveCluster) -> Iterator[Stack]:
+    """A deployed stack as a suite sees it."""
+    outputs = live.outputs()
     kubeconfig = Path(cluster.kubeconfig).read_text(encoding="utf-8")
     with Forwards(kubeconfig, outputs["namespace"], outputs["services"]) as forwards:
-        yield Stack(rung.name, {**outputs, "endpoints": forwards.endpoints})
+        yield Stack(live.name, {**outputs, "endpoints": forwards.endpoints})
 
 
 def replicas(cluster: LiveCluster, stack: Stack) -> tuple[int, int]:
@@ -177,10 +185,19 @@ def test_images_come_from_a_registry_that_is_named_and_else_from_the_nodes(clust
         live.remove()
 
 
-def test_down_gives_a_receipt_of_docker_and_of_the_cluster(cluster: LiveCluster, checkout: Path) -> None:
+def test_with_rabbitmq_the_same_pool_follows_the_load_and_down_gives_a_receipt(cluster: LiveCluster, checkout: Path) -> None:
     live = LiveStack(checkout / "modules" / "99-rung")
     try:
-        live.up("starter", cluster=cluster.name)
+        live.up("starter", cluster=cluster.name, broker="rabbitmq")
+        with stack_of(live, cluster) as stack:
+            worker, ledger = WorkerClient(stack), LedgerReader(stack)
+            sent = {key: worker.send("celerylab_probe.sleep", SECONDS, key) for key in (uuid.uuid4().hex for _ in range(TASKS))}
+            cluster.wait("three workers", lambda: replicas(cluster, stack)[1] >= 3)
+            for result in sent.values():
+                assert worker.outcome(result, 120).state == "SUCCESS"
+            cluster.wait("one worker again", lambda: replicas(cluster, stack) == (1, 1), 120)
+            assert sorted(entry["key"] for entry in ledger.entries(kind="end") if entry["key"] in sent) == sorted(sent)
+            worker.close()
         gone = live.celerylab("down", "--remove").stdout
         assert "left behind: 0" in gone
         assert "namespaces left on the cluster: 0" in gone

@@ -33,7 +33,7 @@ def project(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     path = folder / "module.yaml"
     module = yaml.safe_load(path.read_text(encoding="utf-8"))
     objective = {"id": "99.1", "statement": "s", "weight": 1, "look": "l", "hints": []}
-    changed = {"id": "99", "slug": "rung", "environment": "kubernetes", "objectives": [objective], "artefacts": [], "settings": {}}
+    changed = {"id": "99", "slug": "rung", "environment": "kubernetes", "objectives": [objective], "artefacts": []}
     chart = {"exporter": {"pools": {"worker": {"nodes": "celery@worker-", "queues": ["celery"]}}}}
     path.write_text(yaml.safe_dump({**module, **changed, "chart": chart}), encoding="utf-8")
     write(copy, WORKER)
@@ -90,6 +90,22 @@ def test_the_broker_knows_the_application_s_user_with_the_role_s_rules(project: 
     assert second.startswith("user celery on >word ~* &* +@all -@admin")
 
 
+def test_rabbitmq_is_what_the_chart_runs_where_it_is_chosen(project: Path) -> None:
+    plan = planned(project, broker="rabbitmq")
+    values = plan.values({**IMAGES, "rabbitmq": "celerylab/rabbitmq:4"})
+    assert (values["broker"]["type"], values["settings"]["LAB_BROKER"]) == ("rabbitmq", "rabbitmq")
+    assert (values["rabbitmq"]["enabled"], values["rabbitmq"]["image"]["tag"]) == (True, "4")
+    assert "enabled" not in values["redis"]  # which is the chart's own default, false
+    assert plan.services_of["broker"] == {"name": "lab-rabbitmq", "port": 5672}
+    assert plan.broker_secret({"broker_password": "word"}, "celerylab-1") == {
+        "type": "rabbitmq",
+        "url": "amqp://celery:word@lab-rabbitmq.celerylab-1.svc:5672//",
+        "result-url": "rpc://",
+        "management": "http://celery:word@lab-rabbitmq.celerylab-1.svc:15672",
+        "rabbitmq.conf": "default_user = celery\ndefault_pass = word\n",
+    }
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
@@ -119,7 +135,7 @@ def test_a_lab_without_an_application_is_refused(project: Path) -> None:
         planned(project)
 
 
-@pytest.mark.parametrize(("name", "value"), [("cluster", "no such name"), ("registry", "UPPER"), ("broker", "rabbitmq")])
+@pytest.mark.parametrize(("name", "value"), [("cluster", "no such name"), ("registry", "UPPER"), ("broker", "kafka")])
 def test_a_setting_that_cannot_be_is_refused(project: Path, name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"celerylab:{name}"):
         planned(project, **{name: value})

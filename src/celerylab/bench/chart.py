@@ -16,6 +16,7 @@ import yaml
 from celerylab.errors import EngineError
 from celerylab.images.application import build_application, load_image
 from celerylab.images.bake import bake_dockerfile
+from celerylab.pulumi_stack import PulumiStack
 
 SHOP = Path(__file__).with_name("shop")
 NAMESPACE = "shop"
@@ -31,26 +32,36 @@ class ShopOnCluster:
     kubeconfig: str
     nodes: Sequence[str]
 
+    @classmethod
+    def on(cls, root: Path, cluster: PulumiStack) -> "ShopOnCluster":
+        """On the cluster of a stack, whose kubeconfig has been written."""
+        nodes = [host["container"] for host in cluster.outputs()["hosts"].values() if host["group"] == "node"]
+        return cls(root, str(cluster.kubeconfig), nodes)
+
     def prepare(self) -> None:
         """A namespace with a broker that the chart does not own, and the images on every node."""
-        for reference in (self.image, self.redis):
-            load_image(reference, self.nodes)
+        load_image(self.image, self.nodes)
         self.kubectl("create", "namespace", NAMESPACE)
-        manifest = (SHOP / "redis.yaml").read_text(encoding="utf-8").replace("IMAGE", self.redis)
-        self.kubectl("apply", "--filename", "-", given=manifest)
+        self.run_beside("redis")
         for name, database in (("broker", 0), ("results", 1)):
             self.kubectl("create", "secret", "generic", name, f"--from-literal=url=redis://redis.{NAMESPACE}:6379/{database}")
-        self.kubectl("rollout", "status", "deployment/redis", "--timeout=60s")
+
+    def run_beside(self, name: str) -> None:
+        """Runs what shop/NAME.yaml says, with the image of that name, beside the chart."""
+        manifest = (SHOP / f"{name}.yaml").read_text(encoding="utf-8").replace("IMAGE", self.bring(name))
+        self.kubectl("apply", "--filename", "-", given=manifest)
+        self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+
+    def bring(self, name: str) -> str:
+        """Puts the image of environments/images/NAME on every node; its reference."""
+        reference = bake_dockerfile(self.root, name, _silent)
+        load_image(reference, self.nodes)
+        return reference
 
     @cached_property
     def image(self) -> str:
         """Reference of the application's image."""
         return build_application(self.root, [SHOP], SHOP / "requirements.txt", _silent)
-
-    @cached_property
-    def redis(self) -> str:
-        """Reference of the broker's image."""
-        return bake_dockerfile(self.root, "redis", _silent)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -83,15 +94,15 @@ class ShopOnCluster:
         return int(found["spec"]["replicas"]), int(found["status"].get("readyReplicas", 0))
 
     @contextmanager
-    def broker(self) -> Iterator[int]:
-        """A port on 127.0.0.1 that leads to the broker, for as long as the block takes."""
-        command = ["kubectl", *self._options, "port-forward", "service/redis", ":6379"]
+    def port_of(self, service: str, port: int) -> Iterator[int]:
+        """A port on 127.0.0.1 that leads to the `port` of a Service, for as long as the block takes."""
+        command = ["kubectl", *self._options, "port-forward", f"service/{service}", f":{port}"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None  # it is a pipe
             found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
             if found is None:
-                raise EngineError("kubectl port-forward does not reach the broker")
+                raise EngineError(f"kubectl port-forward does not reach {service}")
             yield int(found[1])
         finally:
             process.terminate()

@@ -3,6 +3,8 @@
 import csv
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,6 +43,21 @@ class Moment:
     ready: int
 
 
+@contextmanager
+def bench_cluster(root: Path, up: Figure) -> Iterator[PulumiStack]:
+    """A cluster of its own, made of what is baked, which is gone after the block; `up` takes the seconds."""
+    folder = root / "stacks" / CLUSTER
+    target = PulumiStack(folder, "bench")
+    quietly(["celerylab", "cluster", "bake"], folder)
+    target.ensure()
+    try:
+        up.values.append(timed(lambda: quietly(["pulumi", "up", "--yes", "--skip-preview", "--stack", target.name], folder)))
+        quietly(["celerylab", "cluster", "kubeconfig", "--stack", target.name], folder)
+        yield target
+    finally:
+        quietly(["celerylab", "cluster", "down", "--stack", target.name, "--force"], folder)
+
+
 class ClusterBench:
     """A cluster with the chart on it. `figures` are its rows; `moments` those of the last run."""
 
@@ -61,22 +78,14 @@ class ClusterBench:
 
     def measure(self, root: Path) -> None:
         """One run of every figure, on a cluster that is gone afterwards."""
-        folder = root / "stacks" / CLUSTER
-        target = PulumiStack(folder, "bench")
-        quietly(["celerylab", "cluster", "bake"], folder)
-        target.ensure()
-        try:
-            self.up.values.append(timed(lambda: quietly(["pulumi", "up", "--yes", "--skip-preview", "--stack", target.name], folder)))
+        with bench_cluster(root, self.up) as target:
             self._module(root, target)
             self._scale(root, target)
             self.memory.values.append(memory(target.instance.id))
-            self.down.values.append(
-                timed(lambda: quietly(["pulumi", "destroy", "--yes", "--skip-preview", "--stack", target.name], folder))
-            )
+            destroy = ["pulumi", "destroy", "--yes", "--skip-preview", "--stack", target.name]
+            self.down.values.append(timed(lambda: quietly(destroy, target.folder)))
             if left_behind(target.instance.id):
                 raise EngineError(f"left behind: {left_behind(target.instance.id)}")
-        finally:
-            quietly(["celerylab", "cluster", "down", "--stack", target.name, "--force"], folder)
 
     def _module(self, root: Path, target: PulumiStack) -> None:
         """A module's stack; its application's image is there, as after any earlier `up`."""
@@ -97,11 +106,9 @@ class ClusterBench:
             self.module_down.values.append(timed(lambda: quietly(down, folder)))
 
     def _scale(self, root: Path, target: PulumiStack) -> None:
-        quietly(["celerylab", "cluster", "kubeconfig", "--stack", target.name], target.folder)
-        nodes = [host["container"] for host in target.outputs()["hosts"].values() if host["group"] == "node"]
-        shop = ShopOnCluster(root, str(target.kubeconfig), nodes)
+        shop = ShopOnCluster.on(root, target)
         shop.prepare()
-        with shop.broker() as port:
+        with shop.port_of("redis", 6379) as port:
             app = Celery(broker=f"redis://127.0.0.1:{port}/0", backend=f"redis://127.0.0.1:{port}/1", set_as_current=False)
             waiting = app.send_task("shop.work", ("first", 0.0))
             self.first.values.append(

@@ -21,7 +21,6 @@ from celerylab.providers.workloads import Workloads
 from celerylab.topology.kubernetes import (
     APPLICATION,
     BROKER_SECRET,
-    PLATFORM_IMAGES,
     RELEASE,
     KubernetesPlan,
     make_kubernetes_plan,
@@ -95,7 +94,7 @@ class KubernetesLab(ComponentResource):
     def _bring_images(self, containers: list[str], opts: ResourceOptions) -> ClusterImages:
         """Images where nodes find them; `_images` are their names there."""
         plan, registry = self._plan, str(self._plan.settings.values["registry"])
-        here = {key: dockerfile_recipe(plan.root, key).reference for key in PLATFORM_IMAGES}
+        here = {key: dockerfile_recipe(plan.root, key).reference for key in plan.platform_images}
         here[APPLICATION] = application_reference(plan.root, plan.code, plan.requirements)
         self._images = {key: name_in(registry, reference) for key, reference in here.items()}
         nodes = {container: engine().containers.get(container).id for container in containers}

@@ -12,7 +12,17 @@ from celerylab.topology.roles import Roles
 BASE = "debian:bookworm-slim"  # what a registry calls it; `images.base` makes the same from Debian's mirrors where none answers
 SUITE = "bookworm"
 # Images of environments/images/: folder to the image it is made from; None is Debian.
-PARENTS = {"bare": None, "support": "bare", "busybox": None, "iptables": None, "python": None, "redis": None, "application": "python"}
+PARENTS = {
+    "bare": None,
+    "support": "bare",
+    "busybox": None,
+    "iptables": None,
+    "python": None,
+    "redis": None,
+    "rabbitmq": None,
+    "prometheus": None,
+    "application": "python",
+}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.environment import Service, Services, load_environment
+from celerylab.topology.environment import Services, load_environment
 from celerylab.topology.hosts import HostPlan
 from celerylab.topology.lab import deep_merge, snapshot
 from celerylab.topology.manifests import read_manifests
@@ -22,8 +22,8 @@ from celerylab.topology.source import load_model, read_yaml
 
 RELEASE = "lab"  # the chart's objects are called lab-…
 BROKER_SECRET, LEDGER = "broker", "ledger"
+MANAGEMENT_PORT = 15672  # of RabbitMQ in the chart
 APPLICATION = "application"
-PLATFORM_IMAGES = ("redis", "support")  # folders of environments/images that pods of a stack run, beside the application
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,16 @@ class KubernetesPlan(ModulePlan):
     """All that the rung's program needs to know. Built by `make_kubernetes_plan`."""
 
     hosts: tuple[HostPlan, ...] = ()
-    dockerfiles = ("python", *PLATFORM_IMAGES)
 
     @property
-    def broker(self) -> Service:
-        """The broker, which the chart runs in the cluster."""
-        return self.services.redis
+    def platform_images(self) -> tuple[str, ...]:
+        """Folders of environments/images that the stack's pods run, beside the application."""
+        return (self.broker_name, "support")
+
+    @property
+    def dockerfiles(self) -> tuple[str, ...]:
+        """Folders of environments/images that are built for the stack, or that the application's image stands on."""
+        return ("python", *self.platform_images)
 
     @property
     def secret_names(self) -> list[str]:
@@ -56,17 +60,19 @@ class KubernetesPlan(ModulePlan):
     @cached_property
     def services_of(self) -> dict[str, dict[str, Any]]:
         """What a suite reaches, by the name of the endpoint: the Service and its port."""
-        return {"broker": {"name": f"{RELEASE}-redis", "port": self.broker.port}, "ledger": {"name": LEDGER, "port": LEDGER_PORT}}
+        return {"broker": {"name": self._broker_service, "port": self.broker.port}, "ledger": {"name": LEDGER, "port": LEDGER_PORT}}
 
     def values(self, images: Mapping[str, str]) -> dict[str, Any]:
         """The chart's values: of the rung, the module and the lab; `images` and the broker are the platform's."""
         lab = self.lab.folder / "values.yaml"
         said = reduce(deep_merge, [self.environment.chart, self.module.chart, read_yaml(lab).data if lab.is_file() else {}])
+        name = self.broker_name
         platform = {
             "fullnameOverride": RELEASE,
             "image": _image(images[APPLICATION]),
-            "broker": {"type": "redis", "existingSecret": ""},
-            "redis": {"enabled": True, "existingSecret": BROKER_SECRET, "password": "", "image": _image(images["redis"])},
+            "settings": {"LAB_BROKER": name},
+            "broker": {"type": name, "existingSecret": ""},
+            name: {"enabled": True, "existingSecret": BROKER_SECRET, "password": "", "image": _image(images[name])},
             "resultBackend": {"existingSecret": BROKER_SECRET, "key": "result-url"},
         }
         merged: dict[str, Any] = deep_merge(said, platform)
@@ -79,16 +85,24 @@ class KubernetesPlan(ModulePlan):
         return read_manifests(self.lab, namespace, images)
 
     def broker_secret(self, passwords: Mapping[str, str], namespace: str) -> dict[str, str]:
-        """What the Secret of the broker holds: URLs for the application, and Redis' own users, as the role redis has them on hosts."""
-        password, address = passwords["broker_password"], f"{RELEASE}-redis.{namespace}.svc:{self.broker.port}"
-        [celery] = self.broker.vars["redis_users"]
-        own = passwords["redis_password"]
-        return {
+        """What the Secret of the broker holds: which one it is, URLs for the application, and its users, on Redis as the role has them on hosts."""
+        password, host = passwords["broker_password"], f"{self._broker_service}.{namespace}.svc"
+        address = f"{host}:{self.broker.port}"
+        common = {
+            "type": self.broker_name,
             "url": self.broker.broker_url.format(password=password, address=address),
             "result-url": self.broker.result_url.format(password=password, address=address),
-            "password": own,
-            "redis.conf": f"requirepass {own}\nuser {celery['name']} on >{password} {celery['rules']}\n",
         }
+        if self.broker_name == "rabbitmq":
+            login = f"default_user = celery\ndefault_pass = {password}\n"
+            return {**common, "management": f"http://celery:{password}@{host}:{MANAGEMENT_PORT}", "rabbitmq.conf": login}
+        [celery] = self.broker.vars["redis_users"]
+        own = passwords["redis_password"]
+        return {**common, "password": own, "redis.conf": f"requirepass {own}\nuser {celery['name']} on >{password} {celery['rules']}\n"}
+
+    @property
+    def _broker_service(self) -> str:
+        return f"{RELEASE}-{self.broker_name}"
 
 
 def make_kubernetes_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> KubernetesPlan:
@@ -107,7 +121,7 @@ def make_kubernetes_plan(root: Path, wanted_module: str, configuration: dict[str
         if not (lab.folder / needed).exists():
             raise InputError(f"{lab.origins[-1]}: there is no {needed}; a lab on Kubernetes needs app/ and requirements.txt")
     plan = KubernetesPlan(root, module, environment, services, settings, lab, Roles(root / "roles"))
-    named = {name: f"celerylab.local/{name}:0" for name in (APPLICATION, *PLATFORM_IMAGES)}
+    named = {name: f"celerylab.local/{name}:0" for name in (APPLICATION, *plan.platform_images)}
     plan.manifests("checked", named)
     return plan
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from celerylab.topology.environment import Environment, Needs, Services
+from celerylab.topology.environment import Environment, Needs, Service, Services
 from celerylab.topology.lab import Lab
 from celerylab.topology.module import CourseModule
 from celerylab.topology.roles import Roles
@@ -21,6 +21,16 @@ class ModulePlan:
     settings: StackSettings
     lab: Lab
     roles: Roles
+
+    @property
+    def broker_name(self) -> str:
+        """The chosen broker: the module's setting, or redis where the module leaves no choice."""
+        return str(self.settings.values.get("broker", "redis"))
+
+    @property
+    def broker(self) -> Service:
+        """The chosen broker's port, URLs and variables."""
+        return self.services.named(self.broker_name)
 
     @property
     def needs(self) -> Needs:

@@ -35,16 +35,6 @@ class Plan(ModulePlan):
 
     dockerfiles = ("support",)
 
-    @property
-    def broker_name(self) -> str:
-        """The chosen broker: the module's setting, or redis where the module leaves no choice."""
-        return str(self.settings.values.get("broker", "redis"))
-
-    @property
-    def broker(self) -> Service:
-        """The chosen broker's port, URLs and variables."""
-        return self.services.named(self.broker_name)
-
     @cached_property
     def groups(self) -> dict[str, Group]:
         """Groups of the rung that the module wants, and those that it adds, with `{broker}` resolved."""
