@@ -10,6 +10,7 @@ from celerylab.errors import InputError
 from celerylab.topology.plan import Plan, make_plan
 
 RUNG = "environments/multi-worker.yaml"
+LOGIN = "celery:{{ celerylab_secrets.broker_password }}"
 
 
 @pytest.fixture
@@ -42,11 +43,11 @@ def fingerprints(plan: Plan) -> dict[tuple[str, str], str]:
 
 def test_messages_and_results_are_on_hosts_of_their_own(project: Path) -> None:
     plan = planned(project)
-    assert plan.broker_host == "broker-1"
-    urls = plan.broker_urls("broker-1:6379", "p")
-    assert urls == {"broker_url": "redis://celery:p@broker-1:6379/0", "result_url": "redis://celery:p@data-1:6379/1"}
-    urls = planned(project, broker="rabbitmq").broker_urls("broker-1:5672", "p")
-    assert urls == {"broker_url": "amqp://celery:p@broker-1:5672//", "result_url": "redis://celery:p@data-1:6379/1"}
+    assert plan.broker_host("") == "broker-1"
+    results = {"result_url": f"redis://{LOGIN}@data-1:6379/1"}
+    assert plan.broker_facts("") == {"name": "redis", "broker_url": f"redis://{LOGIN}@broker-1:6379/0", **results}
+    facts = planned(project, broker="rabbitmq").broker_facts("")
+    assert facts == {"name": "rabbitmq", "broker_url": f"amqp://{LOGIN}@broker-1:5672//", **results}
 
 
 @pytest.mark.parametrize(("broker", "queues"), [("redis", ["celery"]), ("rabbitmq", [])])
@@ -150,7 +151,7 @@ def test_the_settings_of_a_module_02_stack_carry_to_this_rung(project: Path, roo
     assert (new.lab, new.hours, new.owner, new.ports) == (old.lab, old.hours, old.owner, old.ports)
     assert {name: new.values[name] for name in old.values} == old.values
     assert (after.broker, after.lab.digest) == (before.broker, before.lab.digest)
-    assert after.broker_facts["broker_url"] == before.broker_facts["broker_url"].replace("node-1", "broker-1")
+    assert after.broker_facts("")["broker_url"] == before.broker_facts("")["broker_url"].replace("node-1", "broker-1")
     assert {name: after.endpoint_port(name) for name in before.endpoints} == {name: before.endpoint_port(name) for name in before.endpoints}
     (node,) = before.hosts
     for role in node.roles:

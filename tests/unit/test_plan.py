@@ -43,14 +43,15 @@ def test_one_host_runs_everything(project: Path) -> None:
     plan = planned(project)
     assert [host.name for host in plan.hosts] == ["node-1"]
     assert [role.name for role in plan.hosts[0].roles] == ["base", "redis", "celery_app", "celery_worker"]
-    assert plan.broker_host == "node-1"
+    assert plan.broker_host("") == "node-1"
 
 
 def test_the_broker_is_a_setting(project: Path) -> None:
     plan = planned(project, broker="rabbitmq")
     assert [role.name for role in plan.hosts[0].roles] == ["base", "rabbitmq", "celery_app", "celery_worker"]
     assert plan.endpoint_port("broker") == 5672
-    assert plan.broker_urls("h:5672", "p") == {"broker_url": "amqp://celery:p@h:5672//", "result_url": "rpc://"}
+    login = "celery:{{ celerylab_secrets.broker_password }}"
+    assert plan.broker_facts("") == {"name": "rabbitmq", "broker_url": f"amqp://{login}@node-1:5672//", "result_url": "rpc://"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_module_may_run_more_services_than_its_broker(project: Path) -> None:
         "queue-1": ["base", "rabbitmq"],
         "store-1": ["base", "redis", "postgresql"],
     }
-    assert plan.broker_host == "node-1"
+    assert plan.broker_host("") == "node-1"
     assert {plan.endpoint_port(name) for name in ("broker", "results")} == {6379}
     assert (plan.endpoint_port("rabbitmq"), plan.endpoint_port("database")) == (5672, 5432)
     assert {"broker_password", "database_password", "erlang_cookie"} <= set(plan.secret_names)

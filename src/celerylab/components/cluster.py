@@ -66,7 +66,7 @@ class Cluster(ComponentResource):
             "expires": lease.expires,
             "settings": settings.values,
             "endpoints": {"api": endpoint},
-            "hosts": exported_hosts(plan, machines, self._network),
+            "hosts": exported_hosts(plan, machines, {"lab": self._network}),
             "versions": {"celerylab": __version__, **plan.versions},
         }
         self.register_outputs({"instance": instance.id})

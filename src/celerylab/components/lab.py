@@ -10,10 +10,11 @@ from celerylab.images.recipe import dockerfile_recipe
 from celerylab.providers.gateway import Gateway
 from celerylab.providers.lease import Lease
 from celerylab.providers.ledger import Ledger
+from celerylab.providers.link import Link
 from celerylab.providers.network import Network
 from celerylab.providers.secret import Secret
-from celerylab.topology.addresses import fixed_address, host_address
-from celerylab.topology.names import Instance
+from celerylab.topology.addresses import FIRST_HOST, SUBNET_PREFIX, fixed_address, host_address
+from celerylab.topology.names import Instance, at_site
 from celerylab.topology.plan import LEDGER_PORT, Plan, make_plan, probe_folder
 
 
@@ -35,24 +36,23 @@ class LabEnvironment(ComponentResource):
         child = ResourceOptions(parent=self, depends_on=[lease])
         networks = {
             key: Network(f"{name}-{key}", name=instance.object_name(key), labels=instance.labels("network", key), opts=child)
-            for key in plan.environment.networks
+            for key in plan.networks
         }
         secrets = {key: Secret(f"{name}-{key.replace('_', '-')}", key, opts=child) for key in plan.secret_names}
         values: Output[dict[str, Any]] = Output.secret(Output.all(**{key: secret.value for key, secret in secrets.items()}))
         ledger = self._ledger(name, plan, instance, networks, secrets["ledger_token"], child)
-        machines = {
-            host.name: Machine(
-                f"{name}-{host.name}",
-                MachineArgs(plan, host, instance, networks, _context(plan, networks), values),
-                child,
-            )
-            for host in plan.hosts
-        }
+        link = self._link(name, plan, instance, networks, child)
+        machines = {}
+        for site in plan.sites:
+            near = {key: networks[at_site(site, key)] for key in plan.environment.networks}
+            context = _context(plan, site, near)
+            for host in (host for host in plan.hosts if host.site == site):
+                machines[host.name] = Machine(f"{name}-{host.name}", MachineArgs(plan, host, instance, near, context, values), link)
         gateway = self._gateway(name, plan, instance, networks, ledger, child)
         self.outputs = {
             **module_outputs(plan, instance, lease),
             "endpoints": gateway.ports.apply(lambda ports: {key: f"127.0.0.1:{port:.0f}" for key, port in ports.items()}),
-            "hosts": exported_hosts(plan, machines, networks["lab"]),
+            "hosts": exported_hosts(plan, machines, networks),
         }
         self.register_outputs({"instance": instance.id})
 
@@ -62,7 +62,7 @@ class LabEnvironment(ComponentResource):
             f"{name}-ledger",
             name=instance.object_name("ledger"),
             image=dockerfile_recipe(plan.root, "support").reference,
-            networks=attached(networks, ["observe"], "ledger"),
+            networks=attached(networks, [at_site(site, "observe") for site in plan.sites], "ledger"),
             port=LEDGER_PORT,
             token=token.value,
             labels=instance.labels("ledger", "ledger"),
@@ -70,17 +70,40 @@ class LabEnvironment(ComponentResource):
         )
 
     @staticmethod
+    def _link(name: str, plan: Plan, instance: Instance, networks: dict[str, Network], opts: ResourceOptions) -> ResourceOptions:
+        """The link between the sites, where there are several; the options of what comes after it."""
+        if len(plan.sites) < 2:
+            return opts
+        sites = {}
+        for site in plan.sites:
+            network = networks[at_site(site, "lab")]
+            hosts = [FIRST_HOST + host.position for host in plan.hosts if host.site == site]
+            address = network.subnet.apply(lambda subnet: f"{fixed_address(subnet, 'link')}/{SUBNET_PREFIX}")
+            sites[site] = {"network": network.name, "address": address, "hosts": hosts}
+        link = Link(
+            f"{name}-link",
+            name=instance.object_name("link"),
+            image=dockerfile_recipe(plan.root, "support").reference,
+            sites=sites,
+            seconds=int(plan.settings.values["link_milliseconds"]) / 1000,
+            labels=instance.labels("link", "link"),
+            opts=opts,
+        )
+        return ResourceOptions.merge(opts, ResourceOptions(depends_on=[link]))
+
+    @staticmethod
     def _gateway(name: str, plan: Plan, instance: Instance, networks: dict[str, Network], ledger: Ledger, opts: ResourceOptions) -> Gateway:
         targets: dict[str, Output[str]] = {}
         for key, endpoint in plan.endpoints.items():
             position, port = plan.host_names[f"{endpoint.group}-1"], plan.endpoint_port(key)
             targets[key] = Output.concat(address_of(networks[endpoint.network], position), f":{port}")
-        targets["ledger"] = networks["observe"].subnet.apply(lambda subnet: f"{fixed_address(subnet, 'ledger')}:{LEDGER_PORT}")
+        first = networks[at_site(next(iter(plan.sites)), "observe")]
+        targets["ledger"] = first.subnet.apply(lambda subnet: f"{fixed_address(subnet, 'ledger')}:{LEDGER_PORT}")
         return Gateway(
             f"{name}-gateway",
             name=instance.object_name("gateway"),
             image=dockerfile_recipe(plan.root, "support").reference,
-            networks=attached(networks, list(networks), "gateway"),
+            networks=attached(networks, list(plan.networks), "gateway"),
             targets=Output.all(**targets),
             fixed=plan.settings.ports,
             labels=instance.labels("gateway", "gateway"),
@@ -96,11 +119,12 @@ def run_program() -> None:
     )
 
 
-def _context(plan: Plan, networks: dict[str, Network]) -> Output[dict[str, Any]]:
+def _context(plan: Plan, site: str, networks: dict[str, Network]) -> Output[dict[str, Any]]:
     def known(subnets: list[str]) -> dict[str, Any]:
         lab, observe = subnets
         return {
-            "broker": plan.broker_facts,
+            **plan.site_facts(site),
+            "elsewhere": {host: host_address(lab, position) for host, position in plan.elsewhere(site).items()},
             "hosts": {host: host_address(lab, position) for host, position in plan.host_names.items()},
             "lab": str(plan.lab.folder),
             "ledger": {"url": f"http://{fixed_address(observe, 'ledger')}:{LEDGER_PORT}"},

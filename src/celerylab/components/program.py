@@ -21,7 +21,7 @@ from celerylab.topology.addresses import fixed_address, host_address
 from celerylab.topology.admission import admit
 from celerylab.topology.hosts import HostsPlan
 from celerylab.topology.module_plan import ModulePlan
-from celerylab.topology.names import Instance, current_backend
+from celerylab.topology.names import Instance, at_site, current_backend
 from celerylab.topology.settings import pulumi_configuration
 
 PlanT = TypeVar("PlanT", bound=HostsPlan)
@@ -31,7 +31,7 @@ def admit_plan(plan: HostsPlan, instance: Instance) -> None:
     """Refuses, before any resource exists, what the machine cannot bear and what is not baked."""
     share = 1 - min(1.0, hosts_present(instance.id) / len(plan.hosts))
     sizes = {host.name: host.size for host in plan.hosts}
-    admit(plan.title, plan.needs, len(plan.environment.networks), share, machine(), sizes)
+    admit(plan.title, plan.needs, len(plan.networks), share, machine(), sizes)
     admit_images(plan, instance)
 
 
@@ -60,14 +60,15 @@ def run_stack(
         pulumi.export(key, value)
 
 
-def exported_hosts(plan: HostsPlan, machines: Mapping[str, Machine], network: Network) -> dict[str, Any]:
-    """The stack's output `hosts`: each one's container, group, address in `network` and image."""
+def exported_hosts(plan: HostsPlan, machines: Mapping[str, Machine], networks: Mapping[str, Network]) -> dict[str, Any]:
+    """The stack's output `hosts`: each one's container, group, address in the lab's network (of its site, where it is at one) and image."""
     return {
         host.name: {
             "container": machines[host.name].container,
             "group": host.group,
-            "address": address_of(network, host.position),
+            "address": address_of(networks[at_site(host.site, "lab")], host.position),
             "image": machines[host.name].image_id,
+            **({"site": host.site} if host.site else {}),
         }
         for host in plan.hosts
     }

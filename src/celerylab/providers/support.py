@@ -20,8 +20,10 @@ def start_support(
     networks: Sequence[Mapping[str, str]],
     files: Files,
     published: Mapping[int, int] | None = None,
+    capabilities: Sequence[str] = (),
 ) -> Any:
-    """Starts the container `name` on `networks` (list of name and IPv4 address) as nobody, with no capability at all.
+    """Starts the container `name` on `networks` (list of name and IPv4 address) as nobody, with no capability at all; or as root, which may do
+    what `capabilities` say and nothing else.
 
     `published` maps ports of the container to ports on 127.0.0.1; only then is it on Docker's ordinary bridge as well.
     Raises EngineError where the image is missing; leaves nothing where anything fails.
@@ -31,6 +33,7 @@ def start_support(
     first = None if published else networks[0]
     host_config = client.api.create_host_config(
         cap_drop=["ALL"],
+        cap_add=list(capabilities),
         security_opt=["no-new-privileges"],
         sysctls={"net.ipv4.ip_forward": "0"},  # nobody's way out of the lab leads through here
         restart_policy={"Name": "unless-stopped"},
@@ -45,7 +48,7 @@ def start_support(
             image,
             command=list(command),
             name=name,
-            user="nobody",
+            user="root" if capabilities else "nobody",
             labels=dict(labels),
             ports=list(published or {}),
             host_config=host_config,

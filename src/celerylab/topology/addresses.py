@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 DEFAULT_POOL = "10.213.0.0/16"
 SUBNET_PREFIX = 25  # 126 addresses: 99 hosts of a group, and the fixed ones below
-_FIRST_HOST = 10  # Docker's bridge takes .1; the gateway and the ledger stand before the hosts
-FIXED = {"gateway": 2, "ledger": 3}
+FIRST_HOST = 10  # Docker's bridge takes .1; gateway, ledger and link stand before the hosts
+FIXED = {"gateway": 2, "ledger": 3, "link": 4}
 
 
 def pool() -> ipaddress.IPv4Network:
@@ -30,9 +30,9 @@ def subnets(seed: str) -> Iterator[ipaddress.IPv4Network]:
 
 def host_address(subnet: str, position: int) -> str:
     """Address of the host at `position` (from 0, over all hosts of the stack) in `subnet`."""
-    return str(ipaddress.IPv4Network(subnet)[_FIRST_HOST + position])
+    return str(ipaddress.IPv4Network(subnet)[FIRST_HOST + position])
 
 
 def fixed_address(subnet: str, name: str) -> str:
-    """Address of the gateway or the ledger in `subnet`."""
+    """Address of the gateway, the ledger or the link in `subnet`."""
     return str(ipaddress.IPv4Network(subnet)[FIXED[name]])

@@ -39,6 +39,11 @@ class ClusterPlan:
         """What the cluster takes of the machine."""
         return self.environment.needs
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of its networks."""
+        return tuple(self.environment.networks)
+
     @cached_property
     def host_names(self) -> dict[str, int]:
         """Position of every host by its name."""

@@ -97,6 +97,13 @@ class Endpoint(Model):
     scheme: str = ""
 
 
+class Site(Model):
+    """A place that has every group of the rung, and networks of its own. `residency` are the tags of data that may be there."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,7}$")]
+    residency: list[str] = []
+
+
 class ResultStore(Model):
     """Where results are kept, if not where the broker is: the `service` on the first host of `group`, behind the endpoint `results`."""
 
@@ -121,7 +128,9 @@ class Environment(Model):
     """One rung, as `environments/<name>.yaml` says it.
 
     Its `substrate` is what a stack stands on: hosts of its own, or a Kubernetes cluster that stacks share. `chart` are values of
-    manifests/charts/celery for a stack on a cluster, under those of the module and the lab.
+    manifests/charts/celery for a stack on a cluster, under those of the module and the lab. Where it has `sites`, a stack has the first of them, as
+    many as its setting `sites` says, each with all groups, networks and endpoints; they meet through a link on which a packet takes
+    `link_milliseconds`.
     """
 
     name: Name
@@ -130,6 +139,7 @@ class Environment(Model):
     needs: Needs
     substrate: Literal["hosts", "kubernetes"] = "hosts"
     networks: dict[Name, Network] = {}
+    sites: list[Site] = []
     sizes: dict[str, Size] = {}
     groups: dict[Name, Group] = {}
     chart: dict[str, Any] = {}
@@ -153,6 +163,13 @@ class Environment(Model):
                 raise ValueError(f"endpoint {name} is on network {endpoint.network}, which is none of {', '.join(self.networks)}")
         if self.results and (self.results.group not in self.groups or "results" not in self.endpoints):
             raise ValueError(f"results are on group {self.results.group}, so there must be such a group and an endpoint called results")
+        names = [site.name for site in self.sites]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"site {twice[0]} is written twice; give each site a name of its own")
+        if self.sites and not {"sites", "link_milliseconds"} <= set(self.settings):
+            raise ValueError("a rung with sites has the settings sites and link_milliseconds")
+        if self.sites and (self.settings["sites"].minimum, self.settings["sites"].maximum) != (1, len(self.sites)):
+            raise ValueError(f"the setting sites goes from 1 to {len(self.sites)}, because there are so many sites")
         if self.substrate == "kubernetes":
             if self.groups or self.networks or self.endpoints:
                 raise ValueError("a rung on Kubernetes has no groups, networks and endpoints: write what it runs into chart")

@@ -23,7 +23,7 @@ class RolePlan:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """One host. `position` counts over all hosts of the stack and decides the address."""
+    """One host. `position` counts over all hosts of the stack and decides the address; `site` is empty where the rung has none."""
 
     name: str
     group: str
@@ -31,6 +31,7 @@ class HostPlan:
     size: Size
     roles: tuple[RolePlan, ...]
     capabilities: tuple[str, ...]
+    site: str = ""
 
 
 class HostsPlan(Protocol):
@@ -67,6 +68,10 @@ class HostsPlan(Protocol):
     @property
     def hosts(self) -> tuple[HostPlan, ...]:
         """Every host, in the order of addresses."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of its networks."""
 
     @property
     def dockerfiles(self) -> tuple[str, ...]:

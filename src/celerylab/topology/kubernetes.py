@@ -31,6 +31,7 @@ class KubernetesPlan(ModulePlan):
     """All that the rung's program needs to know. Built by `make_kubernetes_plan`."""
 
     hosts: tuple[HostPlan, ...] = ()
+    networks: tuple[str, ...] = ()
 
     @property
     def platform_images(self) -> tuple[str, ...]:

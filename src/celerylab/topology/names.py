@@ -47,6 +47,11 @@ class Instance:
         return {label(key): value for key, value in values.items()}
 
 
+def at_site(site: str, name: str) -> str:
+    """What a group, network or endpoint of a rung is called at one of its sites; `site` is empty where the rung has none."""
+    return f"{site}-{name}" if site else name
+
+
 def current_backend() -> str:
     """URL of the Pulumi backend in use: PULUMI_BACKEND_URL, else what `pulumi login` stored."""
     configured = os.environ.get("PULUMI_BACKEND_URL")

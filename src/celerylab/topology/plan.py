@@ -11,22 +11,27 @@ from typing import Any
 from celerylab.digest import digest_json, digest_tree
 from celerylab.errors import InputError
 from celerylab.paths import cache_dir
-from celerylab.topology.environment import Endpoint, Group, Service, Services, load_environment
+from celerylab.topology.environment import Endpoint, Group, Service, Services, Site, load_environment
 from celerylab.topology.hosts import HostPlan, RolePlan, capabilities, positions
 from celerylab.topology.lab import deep_merge, snapshot
 from celerylab.topology.module import check_applies, load_module, module_folder
 from celerylab.topology.module_plan import ModulePlan
+from celerylab.topology.names import at_site
 from celerylab.topology.pools import check_queues
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import stack_settings
 from celerylab.topology.source import Source, load_model, read_yaml, suggestion
 
 # The variables that a plan provides to every role, beside the roles' own.
-CONTEXT = ("broker", "hosts", "lab", "ledger", "longest_task_seconds", "manifests", "networks", "probe", "secrets", "wheelhouse")
+CONTEXT = (
+    *("broker", "elsewhere", "hosts", "lab", "ledger", "longest_task_seconds", "manifests", "networks"),
+    *("probe", "secrets", "site", "sites", "wheelhouse"),
+)
 _SECRET = re.compile(r"celerylab_secrets\.(\w+)")
 _LAB_FILE = re.compile(r"\{\{ *celerylab_lab *\}\}/([\w./@-]+)")
 _CONTEXT_NAME = re.compile(r"celerylab_(\w+)")
 LEDGER_PORT = 8400
+_NOWHERE = {"": Site.model_construct(name="", residency=[])}
 
 
 @dataclass(frozen=True)
@@ -36,21 +41,43 @@ class Plan(ModulePlan):
     dockerfiles = ("support",)
 
     @cached_property
-    def groups(self) -> dict[str, Group]:
-        """Groups of the rung that the module wants, and those that it adds, with `{broker}` resolved."""
+    def sites(self) -> dict[str, Site]:
+        """The sites that the stack has, by name; a single one without a name where the rung has none."""
+        wanted = self.environment.sites[: int(self.settings.values.get("sites", 0))]
+        return {site.name: site for site in wanted} or _NOWHERE
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of its networks: each site has those of the rung."""
+        return tuple(at_site(site, name) for site in self.sites for name in self.environment.networks)
+
+    @cached_property
+    def site_groups(self) -> dict[str, Group]:
+        """Groups of the rung that the module wants, and those that it adds, with `{broker}` resolved: those of each site."""
         wanted = {name: group for name, group in self.environment.groups.items() if name not in self.module.without}
         groups = {**wanted, **self.module.groups}
         return {name: group.model_copy(update={"roles": _resolved(group, self.broker)}) for name, group in groups.items()}
 
     @cached_property
-    def host_names(self) -> dict[str, int]:
-        """Position of every host by its name."""
-        return positions(self.groups, {**self.environment.settings, **self.module.settings}, self.settings.values)
+    def groups(self) -> dict[str, Group]:
+        """Every group of the stack."""
+        return {at_site(site, name): group for site in self.sites for name, group in self.site_groups.items()}
 
-    @property
-    def broker_host(self) -> str:
-        """Name of the host that runs the broker."""
-        return next(f"{name}-1" for name, group in self.groups.items() if self.broker.role in group.roles)
+    @cached_property
+    def host_names(self) -> dict[str, int]:
+        """Position of every host by its name. One site more or less moves no host of another: there is room for all that the rung can have."""
+        sites = [site.name for site in self.environment.sites] or [""]
+        possible = {at_site(site, name): group for site in sites for name, group in self.site_groups.items()}
+        found = positions(possible, {**self.environment.settings, **self.module.settings}, self.settings.values)
+        return {name: position for name, position in found.items() if name.rsplit("-", 1)[0] in self.groups}
+
+    def site_of(self, group: str) -> str:
+        """Name of the site that has `group`."""
+        return next(site for site in self.sites for name in self.site_groups if at_site(site, name) == group)
+
+    def broker_host(self, site: str) -> str:
+        """Name of the host that runs the broker of `site`."""
+        return next(f"{at_site(site, name)}-1" for name, group in self.site_groups.items() if self.broker.role in group.roles)
 
     @cached_property
     def used_services(self) -> list[Service]:
@@ -75,30 +102,44 @@ class Plan(ModulePlan):
         """What the lab's own vars.yaml says, which wins over all others."""
         return read_yaml(self.lab.folder / "vars.yaml").data if (self.lab.folder / "vars.yaml").is_file() else {}
 
-    @property
-    def broker_facts(self) -> dict[str, Any]:
-        """The broker for Ansible: its URLs with the password still a reference."""
-        return {
-            "name": self.broker_name,
-            **self.broker_urls(f"{self.broker_host}:{self.broker.port}", "{{ celerylab_secrets.broker_password }}"),
-        }
-
-    def broker_urls(self, address: str, password: str) -> dict[str, str]:
-        """URL of the broker for a client that dials `address` (host:port), and of the result store."""
-        store, store_address = self.broker, address
+    def broker_facts(self, site: str) -> dict[str, Any]:
+        """The broker of `site`, for Ansible: its URLs, and that of the result store, with the password still a reference."""
+        store, address = self.broker, f"{self.broker_host(site)}:{self.broker.port}"
+        store_address, password = address, "{{ celerylab_secrets.broker_password }}"
         if self.environment.results:
             store = self.services.named(self.environment.results.service)
-            store_address = f"{self.environment.results.group}-1:{store.port}"
+            store_address = f"{at_site(site, self.environment.results.group)}-1:{store.port}"
         return {
+            "name": self.broker_name,
             "broker_url": self.broker.broker_url.format(address=address, password=password),
             "result_url": store.result_url.format(address=store_address, password=password),
         }
 
+    def site_facts(self, site: str) -> dict[str, Any]:
+        """What the variables `celerylab_broker`, `celerylab_site` and `celerylab_sites` are for the hosts of `site`."""
+        every = {name: {**self.broker_facts(name), "residency": found.residency} for name, found in self.sites.items()}
+        own = {"name": site, "residency": self.sites[site].residency, "others": [name for name in self.sites if name != site]}
+        return {"broker": self.broker_facts(site), "site": own, "sites": every}
+
+    def elsewhere(self, site: str) -> dict[str, int]:
+        """Position of every host of another site that offers something: those whose number a setting says do not."""
+        return {
+            name: position
+            for name, position in self.host_names.items()
+            if (group := name.rsplit("-", 1)[0]) and self.site_of(group) != site and not self.groups[group].counted_by
+        }
+
     @property
     def endpoints(self) -> dict[str, Endpoint]:
-        """What the gateway publishes: endpoints of the rung, but for groups that the module leaves out, and of the module."""
+        """What the gateway publishes, for each site: endpoints of the rung, but for groups that the module leaves out, and of the module."""
         there = {name: endpoint for name, endpoint in self.environment.endpoints.items() if endpoint.group not in self.module.without}
-        return {**there, **self.module.endpoints}
+        return {
+            at_site(site, name): endpoint.model_copy(
+                update={"group": at_site(site, endpoint.group), "network": at_site(site, endpoint.network)}
+            )
+            for site in self.sites
+            for name, endpoint in {**there, **self.module.endpoints}.items()
+        }
 
     def endpoint_port(self, name: str) -> int:
         """Port on the host that the endpoint `name` forwards to."""
@@ -111,32 +152,33 @@ class Plan(ModulePlan):
         planned = []
         for name, position in self.host_names.items():
             group_name = name.rsplit("-", 1)[0]
-            group = self.groups[group_name]
+            group, site = self.groups[group_name], self.site_of(group_name)
             variables = reduce(deep_merge, [self.variables, group.vars, self.lab_variables])
-            roles = tuple(self._role(role, variables) for role in group.roles)
+            roles = tuple(self._role(role, variables, site) for role in group.roles)
             size = self.environment.sizes[group.size]
-            planned.append(HostPlan(name, group_name, position, size, roles, capabilities(self.root, group.roles)))
+            planned.append(HostPlan(name, group_name, position, size, roles, capabilities(self.root, group.roles), site))
         return tuple(planned)
 
-    def _role(self, name: str, everything: dict[str, Any]) -> RolePlan:
+    def _role(self, name: str, everything: dict[str, Any], site: str) -> RolePlan:
         variables = {key: value for key, value in everything.items() if self.roles.owner(key) == name}
         text = json.dumps(variables, sort_keys=True)
         # Variables may lead to context that leads to secrets: the broker's URLs do.
-        text += json.dumps([self.broker_facts if key == "broker" else "" for key in _CONTEXT_NAME.findall(text)])
+        text += json.dumps([self.site_facts(site).get(key, "") for key in _CONTEXT_NAME.findall(text)])
         fingerprint = digest_json(
             {
                 "role": self.roles[name].digest,
                 "variables": text,
                 "lab": {path: self.lab.digest_of(path) for path in _LAB_FILE.findall(text)},
-                "context": {key: self._context_digest(key) for key in sorted(set(_CONTEXT_NAME.findall(text)))},
+                "context": {key: self._context_digest(key, site) for key in sorted(set(_CONTEXT_NAME.findall(text)))},
             }
         )
         return RolePlan(name, fingerprint[:16], variables, tuple(sorted(set(_SECRET.findall(text)))))
 
-    def _context_digest(self, key: str) -> Any:
+    def _context_digest(self, key: str, site: str) -> Any:
         """What of the context a fingerprint depends on. Addresses and secrets are compared by the Converge resource itself."""
         values: dict[str, Any] = {
             "hosts": self.host_names,
+            "elsewhere": self.elsewhere(site),
             "probe": digest_tree(probe_folder(), ignore={"__pycache__"}),
             "wheelhouse": self.lab.digest_of("requirements.txt"),
             "longest_task_seconds": self.module.longest_task_seconds,
@@ -178,10 +220,9 @@ def make_plan(root: Path, wanted_module: str, configuration: dict[str, str]) -> 
             raise InputError(
                 f"{folder.name}/module.yaml: endpoint {name} is on group {endpoint.group}, which is none of {', '.join(plan.groups)}"
             )
-        if endpoint.network not in plan.environment.networks:
+        if endpoint.network not in plan.networks:
             raise InputError(
-                f"{folder.name}/module.yaml: endpoint {name} is on network {endpoint.network}, "
-                f"which is none of {', '.join(plan.environment.networks)}"
+                f"{folder.name}/module.yaml: endpoint {name} is on network {endpoint.network}, which is none of {', '.join(plan.networks)}"
             )
     check_queues(plan.hosts, f"{folder.name}/module.yaml")
     for name in settings.ports:

@@ -12,11 +12,11 @@ from pathlib import Path
 from celerylab.providers.engine import engine, engine_errors
 from celerylab.topology.names import label
 from celerylab.verify.expect import NotObservedError
+from celerylab.verify.held import ended
 from celerylab.verify.host_faults import container_of
 from celerylab.verify.hosts import ObservedHost
 
 _CARRIER = Path(__file__).with_name("carrier.py")
-_END_SECONDS = 15
 
 
 @contextmanager
@@ -85,24 +85,12 @@ def _carried(host: ObservedHost, peer: ObservedHost, seconds: float | None = Non
     assert carrier.stdout is not None  # it was asked for
     try:
         if carrier.stdout.readline() != "ready\n":
-            raise NotObservedError(f"the link from {host.name} to {peer.name} could not be disturbed: {_ended(carrier)}")
+            raise NotObservedError(f"the link from {host.name} to {peer.name} could not be disturbed: {ended(carrier)}")
         yield
     finally:
-        said = _ended(carrier)
+        said = ended(carrier)
     if carrier.returncode != 0:
         raise NotObservedError(f"the link from {host.name} to {peer.name} was not disturbed for as long as it should be: {said}")
-
-
-def _ended(carrier: "subprocess.Popen[str]") -> str:
-    """Ends a carrier, which heals the link; its last words."""
-    try:
-        said = carrier.communicate(timeout=_END_SECONDS)[1]
-    except subprocess.TimeoutExpired:
-        carrier.terminate()  # docker passes it on
-        said = f"it did not end within {_END_SECONDS} s"
-    except ValueError:  # ended before
-        said = ""
-    return (said.strip().splitlines() or [""])[-1]
 
 
 def _address(host: ObservedHost, peer: ObservedHost) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from celerylab.paths import cache_dir, project_root
 from celerylab.pulumi_stack import PulumiStack
 from celerylab.topology.environment import Environment, Service, Services
 from celerylab.topology.module import CourseModule, load_module, module_folder, rung_of
+from celerylab.topology.names import at_site
 from celerylab.topology.source import load_model
 from celerylab.verify.expect import NotObservedError
 
@@ -57,9 +58,34 @@ class Stack:
         """Name of the gateway's container."""
         return f"celerylab-{self.outputs['instance']}-gateway"
 
+    @property
+    def link(self) -> str:
+        """Name of the container that is the link between its sites."""
+        return f"celerylab-{self.outputs['instance']}-link"
+
     def endpoint(self, name: str) -> str:
         """`127.0.0.1:port` of an endpoint: of the gateway, or of a service of the namespace."""
         return str(self.outputs["endpoints"][name])
+
+    @property
+    def sites(self) -> list[str]:
+        """Names of its sites, in their order; none on a rung without."""
+        return list(dict.fromkeys(str(host["site"]) for host in self.hosts.values() if "site" in host))
+
+    def at_site(self, site: str) -> "Stack":
+        """The stack as one of its sites sees it: with the endpoints of that site, by the names that they have on every rung, and its hosts."""
+        if site not in self.sites:
+            raise NotObservedError(f"the stack has no site {site}; it has {', '.join(self.sites) or 'none'}")
+        others = tuple(at_site(other, "") for other in self.sites if other != site)
+        near = {name: where for name, where in self.outputs["endpoints"].items() if not name.startswith(others)}
+        return replace(
+            self,
+            outputs={
+                **self.outputs,
+                "endpoints": {name.removeprefix(at_site(site, "")): where for name, where in near.items()},
+                "hosts": {name: host for name, host in self.hosts.items() if host["site"] == site},
+            },
+        )
 
     @cached_property
     def module(self) -> CourseModule:

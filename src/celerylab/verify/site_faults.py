@@ -1,0 +1,67 @@
+"""Failures of the link between sites: context managers, undone on any exit, also when this process is killed. Each has a test that it bites."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from celerylab.providers.engine import engine, engine_errors
+from celerylab.providers.link import PROGRAM
+from celerylab.verify.expect import NotObservedError
+from celerylab.verify.held import ended
+from celerylab.verify.stack import Stack
+
+
+@contextmanager
+def sites_cut(stack: Stack, one: str, other: str) -> Iterator[None]:
+    """No packet passes between two sites inside the block, and neither is told."""
+    with link_changed(stack, {f"{one}>{other}": {"lost": True}, f"{other}>{one}": {"lost": True}}):
+        yield
+
+
+@contextmanager
+def sites_half_open(stack: Stack, sender: str, receiver: str) -> Iterator[None]:
+    """What `sender` sends to `receiver` is lost inside the block, and what comes back arrives."""
+    with link_changed(stack, {f"{sender}>{receiver}": {"lost": True}}):
+        yield
+
+
+@contextmanager
+def sites_slow(stack: Stack, one: str, other: str, seconds: float, bits: float = 0) -> Iterator[None]:
+    """Each packet between two sites takes `seconds` inside the block, in either direction, and only so many `bits` pass in a second (0 for all)."""
+    change = {"seconds": seconds, "bits": bits}
+    with link_changed(stack, {f"{one}>{other}": change, f"{other}>{one}": change}):
+        yield
+
+
+@contextmanager
+def link_changed(stack: Stack, changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """The link is as `changes` say, by direction, for as long as the block takes; src/celerylab/link/router.py says what they may be."""
+    holder = subprocess.Popen(
+        ["docker", "exec", "--interactive", stack.link, "python3", PROGRAM, "change", json.dumps(changes)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us, and we undo it
+    )
+    assert holder.stdout is not None  # it was asked for
+    try:
+        if holder.stdout.readline() != "ready\n":
+            raise NotObservedError(f"the link could not be changed: {ended(holder)}")
+        yield
+    finally:
+        said = ended(holder)
+    if holder.returncode != 0:
+        raise NotObservedError(f"the link was not changed for as long as it should be: {said}")
+
+
+def link_state(stack: Stack) -> dict[str, dict[str, Any]]:
+    """How each direction of the link is at present, such as `eu>us`: `seconds`, `bits`, `lost`, and the `packets` that it has carried."""
+    with engine_errors("asking the link"):
+        code, said = engine().containers.get(stack.link).exec_run(["python3", PROGRAM, "show"])
+    if code != 0:
+        raise NotObservedError(f"the link does not say how it is: {said.decode().strip()[-200:]}")
+    found: dict[str, dict[str, Any]] = json.loads(said)
+    return found

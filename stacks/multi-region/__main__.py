@@ -1,0 +1,5 @@
+"""Sites, each with a broker, data and workers of its own, and the link between them: the Production path. Their data: environments/multi-region.yaml."""
+
+from celerylab.components import run_program
+
+run_program()
