@@ -137,7 +137,7 @@ class Pool:
         if not poll(there, PINNED_SECONDS, every=0.5):
             raise NotObservedError(f"the pool could not be kept at {replicas} pods: something else writes the number")
         poll(lambda: len(self.pods()) <= replicas, GONE_SECONDS, every=0.5)
-        self._kill([pod for pod in self.pods() if pod.terminating])  # they may take their time, which is judged elsewhere
+        self.end([pod.name for pod in self.pods() if pod.terminating])  # they may take their time, which is judged elsewhere
         if not replicas and not poll(lambda: not self.pods(), PINNED_SECONDS, every=0.5):
             raise NotObservedError("the pods of the pool did not go")
 
@@ -149,18 +149,17 @@ class Pool:
                 client.delete(QUEUE, "unacked", "unacked_index")
             running = any(self.worker.active().values())
             if running:
-                self._kill(self.pods())
+                self.end([pod.name for pod in self.pods()])
             return not running and not self.busy() and self.deployment.settled
 
         poll(clean, READY_SECONDS, every=2)
 
-    def _kill(self, pods: list[Pod]) -> None:
+    def end(self, pods: list[str]) -> None:
+        """Ends pods at once, without their grace; whoever wants so many makes others."""
         for pod in pods:
-            with observing(f"the end of {pod.name}"):
-                if self.view.pod(pod.name) is not None:
-                    self.view.core.delete_namespaced_pod(
-                        pod.name, self.view.namespace, grace_period_seconds=0, _request_timeout=API_SECONDS
-                    )
+            with observing(f"the end of {pod}"):
+                if self.view.pod(pod) is not None:
+                    self.view.core.delete_namespaced_pod(pod, self.view.namespace, grace_period_seconds=0, _request_timeout=API_SECONDS)
 
     def _annotate(self, scaled: list[str], value: str | None) -> None:
         body = {"metadata": {"annotations": {PAUSED: value}}}

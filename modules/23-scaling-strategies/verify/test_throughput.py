@@ -13,7 +13,12 @@ from celerylab.verify.plugin import objective
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
 
-ALONE, MANY, PODS, TASK_SECONDS = 8, 80, 4, 1.0  # tasks for each slot of a pod
+ALONE, MANY, PODS, TASK_SECONDS = (
+    8,
+    120,
+    4,
+    1.0,
+)  # tasks for each slot of a pod: so many that pods which start some seconds late still count
 DONE_SECONDS = 150
 MOST_SHARE = 40  # percent of the tasks that one pod may do
 RESIZES, RESIZE_SECONDS = 10, 60
