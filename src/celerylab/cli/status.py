@@ -12,6 +12,7 @@ from celerylab.cli.console import out, print_json
 from celerylab.cli.instances import every_instance, owner_of
 from celerylab.cli.pods import described
 from celerylab.errors import InputError
+from celerylab.link.state import link_state
 from celerylab.providers.engine import find_container
 from celerylab.providers.instances import DeployedInstance
 from celerylab.pulumi_stack import CLUSTER, PulumiStack
@@ -61,6 +62,8 @@ def _show_one(target: PulumiStack, json_: bool) -> None:
         "hosts": {name: {"address": host["address"], "state": _state(host["container"])} for name, host in outputs["hosts"].items()},
         "verdicts": _verdicts(outputs["instance"]),
     }
+    if "link" in outputs:
+        found["link"] = link_state(outputs["link"])
     if "namespace" in outputs:
         found |= described(target.name, outputs)
     if json_:
@@ -71,6 +74,8 @@ def _show_one(target: PulumiStack, json_: bool) -> None:
     table.add_row("lease", f"until {found['expires']} ({_hours_left(found['expires']):.1f} h left)")
     for name, host in found["hosts"].items():
         table.add_row("host", f"{name}  {host['address']}  {host['state']}")
+    for way, state in found.get("link", {}).items():
+        table.add_row("link", f"{way}  {_way(state)}")
     if "namespace" in found:
         table.add_row("namespace", f"{found['namespace']} on cluster {found['cluster']}")
         for name, workload in found["workloads"].items():
@@ -81,6 +86,14 @@ def _show_one(target: PulumiStack, json_: bool) -> None:
         table.add_row("endpoint", f"{name}  {endpoint}")
     table.add_row("verdicts", "  ".join(f"{key} {value}" for key, value in found["verdicts"].items()) or "not verified yet")
     out.print(table)
+
+
+def _way(state: dict[str, Any]) -> str:
+    """What a direction of the link does at present."""
+    if state["lost"]:
+        return "cut: every packet is lost"
+    narrow = f", {state['bits'] / 1e6:g} Mbit/s" if state["bits"] else ""
+    return f"{state['seconds'] * 1000:g} ms{narrow}, {state['packets']} packets so far"
 
 
 def _show_all(stacks: list[dict[str, Any]], json_: bool) -> None:

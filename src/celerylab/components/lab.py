@@ -41,18 +41,19 @@ class LabEnvironment(ComponentResource):
         secrets = {key: Secret(f"{name}-{key.replace('_', '-')}", key, opts=child) for key in plan.secret_names}
         values: Output[dict[str, Any]] = Output.secret(Output.all(**{key: secret.value for key, secret in secrets.items()}))
         ledger = self._ledger(name, plan, instance, networks, secrets["ledger_token"], child)
-        link = self._link(name, plan, instance, networks, child)
+        link, after_link = self._link(name, plan, instance, networks, child)
         machines = {}
         for site in plan.sites:
             near = {key: networks[at_site(site, key)] for key in plan.environment.networks}
             context = _context(plan, site, near)
             for host in (host for host in plan.hosts if host.site == site):
-                machines[host.name] = Machine(f"{name}-{host.name}", MachineArgs(plan, host, instance, near, context, values), link)
+                machines[host.name] = Machine(f"{name}-{host.name}", MachineArgs(plan, host, instance, near, context, values), after_link)
         gateway = self._gateway(name, plan, instance, networks, ledger, child)
         self.outputs = {
             **module_outputs(plan, instance, lease),
             "endpoints": gateway.ports.apply(lambda ports: {key: f"127.0.0.1:{port:.0f}" for key, port in ports.items()}),
             "hosts": exported_hosts(plan, machines, networks),
+            **link,
         }
         self.register_outputs({"instance": instance.id})
 
@@ -70,10 +71,12 @@ class LabEnvironment(ComponentResource):
         )
 
     @staticmethod
-    def _link(name: str, plan: Plan, instance: Instance, networks: dict[str, Network], opts: ResourceOptions) -> ResourceOptions:
-        """The link between the sites, where there are several; the options of what comes after it."""
+    def _link(
+        name: str, plan: Plan, instance: Instance, networks: dict[str, Network], opts: ResourceOptions
+    ) -> tuple[dict[str, Any], ResourceOptions]:
+        """The link between the sites, where there are several: the output `link`, its container, and the options of what comes after it."""
         if len(plan.sites) < 2:
-            return opts
+            return {}, opts
         sites = {}
         for site in plan.sites:
             network = networks[at_site(site, "lab")]
@@ -89,7 +92,7 @@ class LabEnvironment(ComponentResource):
             labels=instance.labels("link", "link"),
             opts=opts,
         )
-        return ResourceOptions.merge(opts, ResourceOptions(depends_on=[link]))
+        return {"link": link.name}, ResourceOptions.merge(opts, ResourceOptions(depends_on=[link]))
 
     @staticmethod
     def _gateway(name: str, plan: Plan, instance: Instance, networks: dict[str, Network], ledger: Ledger, opts: ResourceOptions) -> Gateway:

@@ -10,11 +10,11 @@ from pulumi.dynamic import CreateResult, Resource
 
 from celerylab.digest import digest_file
 from celerylab.link import router
+from celerylab.link.state import PROGRAM
 from celerylab.providers.engine import engine_errors
 from celerylab.providers.support import SupportProvider, start_support
 
 _SCRIPT = Path(router.__file__)
-PROGRAM = "/usr/local/lib/link.py"  # in its container
 
 
 class LinkProvider(SupportProvider):

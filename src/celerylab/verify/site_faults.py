@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from celerylab.providers.engine import engine, engine_errors
-from celerylab.providers.link import PROGRAM
+from celerylab.link.state import PROGRAM
 from celerylab.verify.expect import NotObservedError
 from celerylab.verify.held import ended
 from celerylab.verify.stack import Stack
@@ -55,13 +54,3 @@ def link_changed(stack: Stack, changes: Mapping[str, Mapping[str, Any]]) -> Iter
         said = ended(holder)
     if holder.returncode != 0:
         raise NotObservedError(f"the link was not changed for as long as it should be: {said}")
-
-
-def link_state(stack: Stack) -> dict[str, dict[str, Any]]:
-    """How each direction of the link is at present, such as `eu>us`: `seconds`, `bits`, `lost`, and the `packets` that it has carried."""
-    with engine_errors("asking the link"):
-        code, said = engine().containers.get(stack.link).exec_run(["python3", PROGRAM, "show"])
-    if code != 0:
-        raise NotObservedError(f"the link does not say how it is: {said.decode().strip()[-200:]}")
-    found: dict[str, dict[str, Any]] = json.loads(said)
-    return found

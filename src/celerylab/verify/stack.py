@@ -61,7 +61,7 @@ class Stack:
     @property
     def link(self) -> str:
         """Name of the container that is the link between its sites."""
-        return f"celerylab-{self.outputs['instance']}-link"
+        return str(self.outputs["link"])
 
     def endpoint(self, name: str) -> str:
         """`127.0.0.1:port` of an endpoint: of the gateway, or of a service of the namespace."""
