@@ -10,6 +10,8 @@ import yaml
 from celerylab.bench.rung import module_on
 from celerylab.errors import InputError
 from celerylab.topology.plan import Plan, make_plan
+from celerylab.verify.expect import NotObservedError
+from celerylab.verify.stack import Stack
 
 LOGIN = "celery:{{ celerylab_secrets.broker_password }}"
 
@@ -107,3 +109,14 @@ def test_sites_that_cannot_be_are_refused(project: Path, values: dict[str, Any],
 def test_a_setting_that_cannot_be_is_refused(project: Path, name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"celerylab:{name}"):
         planned(project, **{name: value})
+
+
+def test_a_suite_sees_one_site_as_a_stack_of_its_own() -> None:
+    hosts = {f"{site}-worker-1": {"site": site} for site in ("eu", "us")}
+    endpoints = {"eu-broker": "127.0.0.1:1", "us-broker": "127.0.0.1:2", "ledger": "127.0.0.1:3"}
+    stack = Stack("me", {"hosts": hosts, "endpoints": endpoints})
+    assert stack.sites == ["eu", "us"]
+    near = stack.at_site("us")
+    assert near.outputs == {"hosts": {"us-worker-1": {"site": "us"}}, "endpoints": {"broker": "127.0.0.1:2", "ledger": "127.0.0.1:3"}}
+    with pytest.raises(NotObservedError, match="no site ap; it has eu, us"):
+        stack.at_site("ap")
