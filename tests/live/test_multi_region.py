@@ -19,7 +19,7 @@ from celerylab.verify.expect import NotObservedError, wait_for
 from celerylab.verify.site_faults import sites_cut, sites_half_open, sites_slow
 from celerylab.verify.stack import Stack
 from celerylab.verify.worker import WorkerClient
-from tests.live.conftest import LiveStack, copy_checkout
+from tests.live.conftest import LiveStack, copy_checkout, run
 
 LINK_SECONDS = 0.04  # one way, the rung's default
 # Who is there, at an address and a port: the seconds that a connection took, or the name of the error.
@@ -162,6 +162,25 @@ def test_a_second_up_changes_nothing_and_a_third_site_makes_no_host_of_another_a
     # Ledger, link and gateway are on the networks of every site. Each host of the two sites learns where the third one is, and none is made anew.
     assert third.get("replace") == 3
     assert third.get("update") == len(stack.hosts)
+
+
+@pytest.mark.parametrize("name", ["site-loss", "link-cut"])
+def test_a_drill_measures_how_a_disaster_was_survived(live: LiveStack, tmp_path: Path, name: str) -> None:
+    drill = ["--site", "us", "--seconds", "8", "--rto", "30", "--rpo", "0", "--report", str(tmp_path), "--stack", live.name, "--json"]
+    report = json.loads(run(["celerylab", "drill", name, live.folder.name[:2], *drill], live.folder).stdout)
+    assert (report["lost"], report["doubled"], report["missed"]) == (0, 0, [])
+    # Who has lost its site goes to the other one's broker; who has lost the link alone need not.
+    assert (report["applications"]["us"]["elsewhere"] > 0) == (name == "site-loss")
+    assert report["applications"]["eu"]["elsewhere"] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.md", "timeline.csv", "timeline.svg"}
+
+
+def test_a_drill_that_cannot_be_is_refused_before_anything_happens(live: LiveStack, says: Callable[..., str]) -> None:
+    says(
+        run(["celerylab", "drill", "site-loss", "99", "--site", "ap", "--stack", live.name], live.folder, check=False),
+        "there is no site ap",
+    )
+    says(run(["celerylab", "drill", "flood", "99", "--stack", live.name], live.folder, check=False), "there is no drill flood")
 
 
 def test_down_gives_a_receipt(live: LiveStack) -> None:

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from celerylab.bench.plot import Curve, plot
+from celerylab.plot import Curve, plot
 
 pytestmark = pytest.mark.unit
 SVG = "{http://www.w3.org/2000/svg}"

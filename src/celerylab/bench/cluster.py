@@ -13,12 +13,12 @@ from celery import Celery
 
 from celerylab.bench.chart import SCALE_DOWN_SECONDS, ShopOnCluster
 from celerylab.bench.measuring import Figure, memory, quietly, timed
-from celerylab.bench.plot import Curve, plot
 from celerylab.clusters.forwards import Forwards
 from celerylab.errors import EngineError
 from celerylab.images.application import build_application
 from celerylab.images.bake import bake, missing
 from celerylab.images.recipe import recipes
+from celerylab.plot import Curve, plot
 from celerylab.providers.engine import left_behind
 from celerylab.pulumi_stack import CLUSTER, PulumiStack
 from celerylab.topology.kubernetes import make_kubernetes_plan

@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from celerylab.cli import cluster, course, dashboard, grade, images, machine, observe, prove, quiz, reap, stack, status, watch
+from celerylab.cli import cluster, course, dashboard, drill, grade, images, machine, observe, prove, quiz, reap, stack, status, watch
 from celerylab.cli.console import err
 from celerylab.errors import CelerylabError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (course, quiz, stack, status, reap, observe, dashboard, watch, prove, grade, machine):
+for commands in (course, quiz, stack, status, reap, observe, drill, dashboard, watch, prove, grade, machine):
     commands.register(app)
 app.add_typer(images.app, name="images")
 app.add_typer(cluster.app, name="cluster")
