@@ -57,7 +57,7 @@ def program(root: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 
     def run(rung: str, **configuration: str) -> tuple[list[Registered], dict[str, Any]]:
         # Docker is our own edge here: whether the machine can bear the stack is asked of a real one in tests/live.
-        monkeypatch.setattr("celerylab.components.program.admit_plan", lambda _plan, _instance: None)
+        monkeypatch.setattr("celerylab.components.lab.admit_plan", lambda _plan, _instance: None)
         monkeypatch.setenv("PULUMI_CONFIG", json.dumps({f"celerylab:{key}": value for key, value in configuration.items()}))
         monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///state")
         recorder = _Recorder()

@@ -7,7 +7,7 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 from celerylab import __version__
 from celerylab.components.cluster_parts import ClusterParts
 from celerylab.components.machine import Machine, MachineArgs
-from celerylab.components.program import address_of, attached, exported_hosts, run_stack
+from celerylab.components.program import address_of, admit_plan, attached, exported_hosts, run_stack
 from celerylab.converge.connection import docker_connection
 from celerylab.images.recipe import dockerfile_recipe
 from celerylab.providers.cluster_access import ClusterAccess
@@ -111,4 +111,4 @@ class Cluster(ComponentResource):
 
 def run_cluster_program() -> None:
     """What the program of stacks/cluster does."""
-    run_stack(make_cluster_plan, lambda plan, instance: Cluster("cluster", plan, instance).outputs)
+    run_stack(make_cluster_plan, lambda plan, instance: Cluster("cluster", plan, instance).outputs, admit_plan)

@@ -5,7 +5,7 @@ from typing import Any
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from celerylab.components.machine import Machine, MachineArgs
-from celerylab.components.program import address_of, attached, exported_hosts, module_outputs, run_stack
+from celerylab.components.program import address_of, admit_plan, attached, exported_hosts, module_outputs, run_stack
 from celerylab.images.recipe import dockerfile_recipe
 from celerylab.providers.gateway import Gateway
 from celerylab.providers.lease import Lease
@@ -119,6 +119,7 @@ def run_program() -> None:
     run_stack(
         lambda root, configuration: make_plan(root, configuration.pop("module", ""), configuration),
         lambda plan, instance: LabEnvironment(f"lab-{plan.module.id}", plan, instance).outputs,
+        admit_plan,
     )
 
 

@@ -45,7 +45,7 @@ def admit_images(plan: HostsPlan, _instance: Instance) -> None:
 def run_stack(
     make: Callable[[Path, dict[str, str]], PlanT],
     compose: Callable[[PlanT, Instance], Mapping[str, Any]],
-    allow: Callable[[PlanT, Instance], None] = admit_plan,
+    allow: Callable[[PlanT, Instance], None],
 ) -> None:
     """Reads the configuration, makes the plan, asks whether it can be (`allow`), composes, and exports what `compose` returns."""
     wait_patiently()
