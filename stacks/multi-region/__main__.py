@@ -1,4 +1,4 @@
-"""Sites, each with a broker, data and workers of its own, and the link between them: the Production path. Their data: environments/multi-region.yaml."""
+"""Sites with a broker, data and workers each, and the link between them: the Production path. Their data: environments/multi-region.yaml."""
 
 from celerylab.components import run_program
 
