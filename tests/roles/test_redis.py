@@ -247,3 +247,28 @@ def test_an_open_door_is_refused(scenario):
 def test_the_name_of_the_roles_own_user_is_refused(scenario):
     run = scenario.converge("--check", redis_users=users(ansible="x"), fails=True)
     assert "redis_users: ansible is the name of this role's own user; write another" in run.output
+
+
+def test_replication_that_cannot_work_is_refused_all_at_once(scenario):
+    run = scenario.converge(
+        "--check",
+        fails=True,
+        redis_replication_user={"name": "celery", "password": "x"},
+        redis_users=users(celery="x"),
+        redis_replica_of={"port": 6379},
+        redis_sentinels={"name": "main", "hosts": ["data-1"]},
+        redis_announce_host="data-1:6379 ",
+        redis_min_replicas_to_write=-1,
+    )
+    for said in (
+        "redis_replication_user: write a name that is neither in redis_users nor ansible or default",
+        "redis_replica_of: write a host and perhaps a port, or nothing at all for a primary",
+        "redis_sentinels: write hosts as host:port, not data-1",
+        "redis_announce_host: write a name or an address without a port",
+        "redis_min_replicas_to_write, redis_replica_wait_seconds: write 0 or more",
+    ):
+        assert said in run.output
+    run = scenario.converge("--check", fails=True, redis_replica_of={"host": "data-1"})
+    assert (
+        "redis_replica_of, redis_sentinels, redis_min_replicas_to_write: write redis_replication_user, on all hosts, as well" in run.output
+    )
