@@ -143,3 +143,39 @@ def test_the_verifier_is_what_postgresql_itself_makes(scenario):
     stored = json.dumps(as_superuser(scenario, statement))
     assert stored.count("$") == 2
     assert stored.count(":") == 2
+
+
+def test_replication_that_cannot_work_is_refused_all_at_once(scenario):
+    run = scenario.converge(
+        "--check",
+        fails=True,
+        postgresql_replication_user={"name": "celery", "password": "secret\nlines"},
+        postgresql_monitoring_user={"name": "monitor"},
+        postgresql_standby_of={"port": 5432, "slot": "data-2"},
+        postgresql_replication_addresses=["10.0.0.0/24 trust"],
+        postgresql_slot_wal_limit="much",
+        postgresql_synchronous_standby_names="'data'",
+        postgresql_standby_wait_seconds=0,
+    )
+    for said in (
+        "postgresql_monitoring_user: write name and password",
+        "postgresql_replication_user: write a password of one line",
+        "write names of their own",
+        "postgresql_standby_of: write a host",
+        "write names of slots of small letters",
+        "postgresql_replication_addresses: write addresses such as 10.0.0.0/24, not 10.0.0.0/24 trust",
+        "postgresql_slot_wal_limit: write a size such as 512MB",
+        "postgresql_synchronous_standby_names: write it without single quotes",
+        "postgresql_standby_wait_seconds: write 1 or more",
+    ):
+        assert said in run.output
+    assert "secret" not in run.output
+    run = scenario.converge("--check", fails=True, postgresql_standby_slots=["data_2"])
+    assert "write postgresql_replication_user, on all hosts, as well" in run.output
+
+
+def test_a_server_of_its_own_has_nothing_of_replication(scenario):
+    folder = scenario.host.file("/etc/postgresql/15/main")
+    assert folder.is_directory
+    assert not [name for name in ("replication.pgpass", "conf.d/60-replication.conf") if scenario.host.file(f"{folder.path}/{name}").exists]
+    assert "replication" not in scenario.host.check_output("cat /etc/postgresql/15/main/pg_hba.conf")

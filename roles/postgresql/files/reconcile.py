@@ -75,6 +75,27 @@ def reconcile_users() -> None:
             change(f"user {name} may no longer log in", "postgres", f'ALTER ROLE "{name}" NOLOGIN;')
 
 
+def reconcile_rights() -> None:
+    """The user of standbys may replicate, that of the monitor may read statistics. Neither may anything else."""
+    known = """SELECT rolname, rolreplication, EXISTS (SELECT FROM pg_auth_members JOIN pg_roles granted ON granted.oid = roleid
+               WHERE member = pg_authid.oid AND granted.rolname = 'pg_monitor') FROM pg_authid"""
+    rights = {name: (replicates == "t", monitors == "t") for name, replicates, monitors in psql("postgres", known)}
+    name = WANTED["replication_user"]
+    if name and not rights.get(name, (False,))[0]:
+        change(f"user {name} may replicate", "postgres", f"ALTER ROLE {name} REPLICATION;")
+    name = WANTED["monitoring_user"]
+    if name and not rights.get(name, (False, False))[1]:
+        change(f"user {name} may read statistics", "postgres", f"GRANT pg_monitor TO {name};")
+
+
+def reconcile_slots() -> None:
+    """Slots that are wanted exist. They keep nothing until a standby has used them once."""
+    known = [name for (name,) in psql("postgres", "SELECT slot_name FROM pg_replication_slots")]
+    for name in WANTED["slots"]:
+        if name not in known:
+            change(f"slot {name}", "postgres", f"SELECT pg_create_physical_replication_slot('{name}');")
+
+
 def reconcile_databases() -> None:
     """Databases that are wanted exist, belong to their owner, and let nobody else connect."""
     listed = """SELECT datname, rolname, EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)
@@ -90,4 +111,6 @@ def reconcile_databases() -> None:
 
 
 reconcile_users()
+reconcile_rights()
+reconcile_slots()
 reconcile_databases()
