@@ -144,7 +144,7 @@ def test_what_cannot_work_is_refused_all_at_once(scenario):
     run = scenario.converge(
         "--check",
         fails=True,
-        backup_store_address="127.0.0.1:8000",
+        backup_store_address="all of them",
         backup_store_port=80,
         backup_store_directory="backups",
         backup_store_users=[{"name": "../db", "password": "short"}],

@@ -292,9 +292,8 @@ def test_a_node_that_starts_alone_says_whom_it_waits_for_and_all_come_back(hosts
 def test_a_node_that_left_the_list_is_forgotten_once_it_does_not_run(hosts, root):
     script = shlex.quote((root / "roles/rabbitmq/files/cluster.py").read_text(encoding="utf-8"))
     left = f"python3 -c {script} left rabbit@broker-1 60 rabbit@broker-2"
-    said = hosts["broker-1"].check_output(left)
-    assert said == "not in rabbitmq_cluster_nodes: rabbit@broker-3 runs: stop it, and the next run lets it go"
+    assert "rabbit@broker-3 runs: stop it, and the next run lets it go" in hosts["broker-1"].check_output(left)
     hosts["broker-3"].check_output(f"systemctl stop {UNIT}")
-    assert hosts["broker-1"].check_output(left) == "not in rabbitmq_cluster_nodes: rabbit@broker-3 is forgotten"
+    assert "rabbit@broker-3 is forgotten" in hosts["broker-1"].check_output(left)
     assert hosts["broker-1"].check_output(left) == ""
     assert erlang(hosts, "broker-2", "length(rabbit_mnesia:cluster_nodes(all)).") == "2"

@@ -210,7 +210,7 @@ def test_a_database_that_has_something_is_not_overwritten(hosts):
     hosts["db"].check_output("rm /var/lib/restore/results.json")
     hosts["db"].check_output(sql("DELETE FROM celery_taskmeta WHERE id > 1"))
     run = again(hosts, fails=True)
-    assert "Nothing was changed: results: this host is not empty (psql ended with status 3: " in run.output
+    assert "Nothing was changed: results: this host is not empty (psql ended with status 1: " in run.output
     assert "it has tables" in run.output
     assert hosts["db"].check_output(sql("SELECT count(*) FROM celery_taskmeta")) == "1"
 
