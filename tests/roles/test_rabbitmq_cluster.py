@@ -16,8 +16,7 @@ from several import several_hosts
 
 BROKERS = ["broker-1", "broker-2", "broker-3"]
 NODES = {name: f"rabbit@{name}" for name in BROKERS} | {"branch": "rabbit@localhost"}
-PASSWORD, SECRET = "a-secret-word", "the.up-stream_5ecret"
-ALL = {"/": {"configure": ".*", "write": ".*", "read": ".*"}}
+PASSWORD, SECRET, ALL = "a-secret-word", "the.up-stream_5ecret", {"/": {"configure": ".*", "write": ".*", "read": ".*"}}
 CELERY = {"name": "celery", "password": PASSWORD, "permissions": ALL}
 COMMON = {"rabbitmq_listener_address": "0.0.0.0", "rabbitmq_schedulers": 2, "rabbitmq_users": [CELERY]}  # noqa: S104 - there is no outside
 CLUSTER = {
