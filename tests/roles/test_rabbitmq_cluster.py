@@ -120,9 +120,8 @@ def all_arrive(hosts, queue, count, **options):
 
 def test_three_nodes_that_started_at_once_are_one_cluster(hosts):
     for name in BROKERS:
-        assert sorted(re.findall(r"rabbit@[\w-]+", erlang(hosts, name, "rabbit_mnesia:cluster_nodes(running)."))) == sorted(
-            CLUSTER["rabbitmq_cluster_nodes"]
-        )
+        running = re.findall(r"rabbit@[\w-]+", erlang(hosts, name, "rabbit_mnesia:cluster_nodes(running)."))
+        assert sorted(running) == CLUSTER["rabbitmq_cluster_nodes"]
         expression = "{element(2, application:get_env(rabbit, cluster_partition_handling)), net_kernel:get_net_ticktime()}."
         assert erlang(hosts, name, expression) == "{pause_minority, 10}"
     assert erlang(hosts, "branch", "rabbit_mnesia:cluster_nodes(running).") == "[rabbit@localhost]"
@@ -269,7 +268,7 @@ def test_a_rolling_restart_loses_nothing(hosts, root):
 def test_a_node_that_starts_alone_says_whom_it_waits_for_and_all_come_back(hosts):
     start(hosts, "publish", "last", 100, pause=0)
     assert told(hosts, "publish", "last", "done", True)["confirmed"] == 100
-    for name in BROKERS:  # half a second in which a node that is killed forgets that it has this queue (RabbitMQ 3.10.8, seen)
+    for name in BROKERS:  # a node that is killed before this is written, half a second after the declaration, forgets that it has the queue
         hosts.poll(name, "grep --quiet _last /var/lib/rabbitmq/mnesia/*/quorum/*/names.dets")
     hosts.kill("broker-3")
     hosts.poll("broker-1", call("broker-1", "length(rabbit_mnesia:cluster_nodes(running))."), "2", 40)
