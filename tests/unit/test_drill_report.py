@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from celerylab.drill.drills import drill_of, longest_gap
+from celerylab.drill.drills import drill_of
 from celerylab.drill.producer import Sent
-from celerylab.drill.report import Report, judge, text, timeline, write
+from celerylab.drill.report import Report, judge, longest_gap, text, timeline, write
 from celerylab.errors import InputError
 
 FAULT = (105.0, 115.0)

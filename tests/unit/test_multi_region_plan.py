@@ -1,17 +1,16 @@
 """The multi-region rung as a plan: what each site has, how one finds another, and what is refused."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from celerylab.bench.rung import module_on
 from celerylab.errors import InputError
 from celerylab.topology.plan import Plan, make_plan
 from celerylab.verify.expect import NotObservedError
 from celerylab.verify.stack import Stack
+from tests.unit.rungs import project_on
 
 LOGIN = "celery:{{ celerylab_secrets.broker_password }}"
 
@@ -19,12 +18,7 @@ LOGIN = "celery:{{ celerylab_secrets.broker_password }}"
 @pytest.fixture
 def project(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project with module 02's application on this rung, as module 99."""
-    copy = tmp_path / "project"
-    for room in ("environments", "manifests", "roles"):
-        shutil.copytree(root / room, copy / room)
-    module_on(root, copy, "multi-region", {})
-    monkeypatch.setenv("CELERYLAB_CACHE", str(tmp_path / "cache"))
-    return copy
+    return project_on("multi-region", root, tmp_path, monkeypatch)
 
 
 def planned(project: Path, **configuration: str) -> Plan:

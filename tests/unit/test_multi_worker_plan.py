@@ -8,6 +8,7 @@ import yaml
 
 from celerylab.errors import InputError
 from celerylab.topology.plan import Plan, make_plan
+from tests.unit.rungs import project_on
 
 RUNG = "environments/multi-worker.yaml"
 LOGIN = "celery:{{ celerylab_secrets.broker_password }}"
@@ -16,15 +17,7 @@ LOGIN = "celery:{{ celerylab_secrets.broker_password }}"
 @pytest.fixture
 def project(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project with module 02's application on this rung, as module 99."""
-    copy = tmp_path / "project"
-    for room in ("environments", "manifests", "roles"):
-        shutil.copytree(root / room, copy / room)
-    source, folder = root / "modules" / "02-first-application", copy / "modules" / "99-rung"
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("lab"))
-    monkeypatch.setenv("CELERYLAB_CACHE", str(tmp_path / "cache"))
-    edit(copy, objectives=[{"id": "99.1", "statement": "s", "weight": 1, "look": "l", "hints": []}], artefacts=[])
-    edit(copy, id="99", slug="rung", environment="multi-worker")
-    return copy
+    return project_on("multi-worker", root, tmp_path, monkeypatch)
 
 
 def edit(project: Path, **values: object) -> None:

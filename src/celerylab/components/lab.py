@@ -106,7 +106,7 @@ class LabEnvironment(ComponentResource):
             f"{name}-gateway",
             name=instance.object_name("gateway"),
             image=dockerfile_recipe(plan.root, "support").reference,
-            networks=attached(networks, list(plan.networks), "gateway"),
+            networks=attached(networks, list(networks), "gateway"),
             targets=Output.all(**targets),
             fixed=plan.settings.ports,
             labels=instance.labels("gateway", "gateway"),

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
 from celerylab.errors import InputError
+from celerylab.topology.names import at_site
 from celerylab.topology.source import suggestion
 from celerylab.verify.host_faults import host_killed
 from celerylab.verify.hosts import ObservedHost
@@ -22,20 +22,11 @@ class Drill:
 
 
 @contextmanager
-def _site_lost(stack: Stack, site: str) -> Iterator[None]:
-    """Every host of the site loses its power at once."""
+def _hosts_lost(stack: Stack, names: list[str]) -> Iterator[None]:
+    """Hosts lose their power."""
     with ExitStack() as back:
-        for name, host in stack.at_site(site).hosts.items():
-            back.enter_context(host_killed(ObservedHost(name, host["container"])))
-        yield
-
-
-@contextmanager
-def _broker_lost(stack: Stack, site: str) -> Iterator[None]:
-    """The first host of the site's broker loses its power."""
-    with ExitStack() as back:
-        name, host = next((name, host) for name, host in stack.at_site(site).hosts.items() if host["group"] == f"{site}-broker")
-        back.enter_context(host_killed(ObservedHost(name, host["container"])))
+        for name in names:
+            back.enter_context(host_killed(ObservedHost(name, stack.hosts[name]["container"])))
         yield
 
 
@@ -50,8 +41,10 @@ def _link_cut(stack: Stack, site: str) -> Iterator[None]:
 
 
 DRILLS = {
-    "site-loss": Drill("every host of a site loses its power", _site_lost),
-    "broker-loss": Drill("the host of a site's broker loses its power", _broker_lost),
+    "site-loss": Drill("every host of a site loses its power", lambda stack, site: _hosts_lost(stack, list(stack.at_site(site).hosts))),
+    "broker-loss": Drill(
+        "the host of a site's broker loses its power", lambda stack, site: _hosts_lost(stack, [f"{at_site(site, 'broker')}-1"])
+    ),
     "link-cut": Drill("no packet passes between a site and the others", _link_cut),
 }
 
@@ -61,9 +54,3 @@ def drill_of(name: str) -> Drill:
     if name not in DRILLS:
         raise InputError(f"there is no drill {name}{suggestion(name, list(DRILLS))}; there are {', '.join(DRILLS)}")
     return DRILLS[name]
-
-
-def longest_gap(moments: list[float], begin: float, end: float) -> float:
-    """Longest time between two of `moments` (or one of the bounds) from `begin` to `end`, in seconds."""
-    inside = [begin, *(moment for moment in sorted(moments) if begin < moment < end), end]
-    return max(later - earlier for earlier, later in pairwise(inside))

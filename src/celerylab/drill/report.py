@@ -5,10 +5,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from celerylab.drill.drills import longest_gap
 from celerylab.drill.producer import Sent
 from celerylab.plot import Curve, plot
 
@@ -72,6 +72,12 @@ def judge(
     if "rpo" in stated and lost > stated["rpo"]:
         report.missed.append(f"{lost} accepted tasks had no effect, stated are {stated['rpo']:g}")
     return report
+
+
+def longest_gap(moments: list[float], begin: float, end: float) -> float:
+    """Longest time between two of `moments` (or one of the bounds) from `begin` to `end`, in seconds."""
+    inside = [begin, *(moment for moment in sorted(moments) if begin < moment < end), end]
+    return max(later - earlier for earlier, later in pairwise(inside))
 
 
 def _application(tasks: Sequence[Sent], refused: int, ends: Mapping[str, Sequence[float]], began: float, healed: float) -> Application:

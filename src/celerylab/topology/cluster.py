@@ -13,6 +13,7 @@ from celerylab.topology.cluster_parts import ClusterImage, cluster_images, clust
 from celerylab.topology.environment import Environment, Needs, load_environment
 from celerylab.topology.hosts import HostPlan, RolePlan, capabilities, positions
 from celerylab.topology.lab import deep_merge
+from celerylab.topology.names import group_of
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import StackSettings, stack_settings
 
@@ -73,7 +74,7 @@ class ClusterPlan:
         """Every host with its roles, in the order of their addresses."""
         planned = []
         for name, position in self.host_names.items():
-            group_name = name.rsplit("-", 1)[0]
+            group_name = group_of(name)
             group = self.environment.groups[group_name]
             archives = [str(image.archive) for image in self.images if group_name in image.groups]
             variables = reduce(deep_merge, [self.variables, group.vars, {"containerd_image_archives": archives}])

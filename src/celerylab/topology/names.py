@@ -52,6 +52,11 @@ def at_site(site: str, name: str) -> str:
     return f"{site}-{name}" if site else name
 
 
+def group_of(host: str) -> str:
+    """Group of the host called `host`: hosts are `<group>-<number>`."""
+    return host.rsplit("-", 1)[0]
+
+
 def current_backend() -> str:
     """URL of the Pulumi backend in use: PULUMI_BACKEND_URL, else what `pulumi login` stored."""
     configured = os.environ.get("PULUMI_BACKEND_URL")

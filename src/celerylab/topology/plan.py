@@ -16,7 +16,7 @@ from celerylab.topology.hosts import HostPlan, RolePlan, capabilities, positions
 from celerylab.topology.lab import deep_merge, snapshot
 from celerylab.topology.module import check_applies, load_module, module_folder
 from celerylab.topology.module_plan import ModulePlan
-from celerylab.topology.names import at_site
+from celerylab.topology.names import at_site, group_of
 from celerylab.topology.pools import check_queues
 from celerylab.topology.roles import Roles
 from celerylab.topology.settings import stack_settings
@@ -64,16 +64,17 @@ class Plan(ModulePlan):
         return {at_site(site, name): group for site in self.sites for name, group in self.site_groups.items()}
 
     @cached_property
+    def site_of(self) -> dict[str, str]:
+        """Name of the site that each group is at."""
+        return {at_site(site, name): site for site in self.sites for name in self.site_groups}
+
+    @cached_property
     def host_names(self) -> dict[str, int]:
         """Position of every host by its name. One site more or less moves no host of another: there is room for all that the rung can have."""
         sites = [site.name for site in self.environment.sites] or [""]
         possible = {at_site(site, name): group for site in sites for name, group in self.site_groups.items()}
         found = positions(possible, {**self.environment.settings, **self.module.settings}, self.settings.values)
-        return {name: position for name, position in found.items() if name.rsplit("-", 1)[0] in self.groups}
-
-    def site_of(self, group: str) -> str:
-        """Name of the site that has `group`."""
-        return next(site for site in self.sites for name in self.site_groups if at_site(site, name) == group)
+        return {name: position for name, position in found.items() if group_of(name) in self.groups}
 
     def broker_host(self, site: str) -> str:
         """Name of the host that runs the broker of `site`."""
@@ -123,11 +124,8 @@ class Plan(ModulePlan):
 
     def elsewhere(self, site: str) -> dict[str, int]:
         """Position of every host of another site that offers something: those whose number a setting says do not."""
-        return {
-            name: position
-            for name, position in self.host_names.items()
-            if (group := name.rsplit("-", 1)[0]) and self.site_of(group) != site and not self.groups[group].counted_by
-        }
+        offering = {name for name, group in self.groups.items() if self.site_of[name] != site and not group.counted_by}
+        return {name: position for name, position in self.host_names.items() if group_of(name) in offering}
 
     @property
     def endpoints(self) -> dict[str, Endpoint]:
@@ -151,8 +149,8 @@ class Plan(ModulePlan):
         """Every host with its roles, in the order of their addresses."""
         planned = []
         for name, position in self.host_names.items():
-            group_name = name.rsplit("-", 1)[0]
-            group, site = self.groups[group_name], self.site_of(group_name)
+            group_name = group_of(name)
+            group, site = self.groups[group_name], self.site_of[group_name]
             variables = reduce(deep_merge, [self.variables, group.vars, self.lab_variables])
             roles = tuple(self._role(role, variables, site) for role in group.roles)
             size = self.environment.sizes[group.size]
@@ -163,7 +161,8 @@ class Plan(ModulePlan):
         variables = {key: value for key, value in everything.items() if self.roles.owner(key) == name}
         text = json.dumps(variables, sort_keys=True)
         # Variables may lead to context that leads to secrets: the broker's URLs do.
-        text += json.dumps([self.site_facts(site).get(key, "") for key in _CONTEXT_NAME.findall(text)])
+        facts = self.site_facts(site)
+        text += json.dumps([facts.get(key, "") for key in _CONTEXT_NAME.findall(text)])
         fingerprint = digest_json(
             {
                 "role": self.roles[name].digest,

@@ -4,7 +4,6 @@ They work on packets, below TCP, from beside the host: nothing on the host itsel
 and so does the way in through the gateway.
 """
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from celerylab.providers.engine import engine, engine_errors
 from celerylab.topology.names import label
 from celerylab.verify.expect import NotObservedError
-from celerylab.verify.held import ended
+from celerylab.verify.held import held
 from celerylab.verify.host_faults import container_of
 from celerylab.verify.hosts import ObservedHost
 
@@ -74,23 +73,8 @@ def _carried(host: ObservedHost, peer: ObservedHost, seconds: float | None = Non
     rights = ["--cap-add=NET_ADMIN", f"--label={label('kind')}=fault", f"--network=container:{host.container}"]
     image = container_of(host).image.id
     line = ["docker", "run", "--rm", "--interactive", *rights, "--entrypoint=python3", image, "-c", _CARRIER.read_text(encoding="utf-8")]
-    carrier = subprocess.Popen(
-        [*line, address, *late],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for us, and we undo it
-    )
-    assert carrier.stdout is not None  # it was asked for
-    try:
-        if carrier.stdout.readline() != "ready\n":
-            raise NotObservedError(f"the link from {host.name} to {peer.name} could not be disturbed: {ended(carrier)}")
+    with held([*line, address, *late], f"the link from {host.name} to {peer.name}"):
         yield
-    finally:
-        said = ended(carrier)
-    if carrier.returncode != 0:
-        raise NotObservedError(f"the link from {host.name} to {peer.name} was not disturbed for as long as it should be: {said}")
 
 
 def _address(host: ObservedHost, peer: ObservedHost) -> str:

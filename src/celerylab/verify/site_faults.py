@@ -1,14 +1,12 @@
 """Failures of the link between sites: context managers, undone on any exit, also when this process is killed. Each has a test that it bites."""
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from celerylab.link.state import PROGRAM
-from celerylab.verify.expect import NotObservedError
-from celerylab.verify.held import ended
+from celerylab.verify.held import held
 from celerylab.verify.stack import Stack
 
 
@@ -37,20 +35,6 @@ def sites_slow(stack: Stack, one: str, other: str, seconds: float, bits: float =
 @contextmanager
 def link_changed(stack: Stack, changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
     """The link is as `changes` say, by direction, for as long as the block takes; src/celerylab/link/router.py says what they may be."""
-    holder = subprocess.Popen(
-        ["docker", "exec", "--interactive", stack.link, "python3", PROGRAM, "change", json.dumps(changes)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for us, and we undo it
-    )
-    assert holder.stdout is not None  # it was asked for
-    try:
-        if holder.stdout.readline() != "ready\n":
-            raise NotObservedError(f"the link could not be changed: {ended(holder)}")
+    command = ["docker", "exec", "--interactive", stack.link, "python3", PROGRAM, "change", json.dumps(changes)]
+    with held(command, "the link between the sites"):
         yield
-    finally:
-        said = ended(holder)
-    if holder.returncode != 0:
-        raise NotObservedError(f"the link was not changed for as long as it should be: {said}")
