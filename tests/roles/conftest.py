@@ -1,12 +1,13 @@
 """Scenarios: molecule brings a role onto an unbaked host, dry, for real, again and dry again; then the tests look at the host."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,36 @@ class Run:
         return found
 
 
+def run_playbook(
+    playbook: Path, hosts: dict[str, str], made: Any, folder: Path, options: Sequence[str], fails: bool, variables: dict[str, Any]
+) -> Run:
+    """Runs `playbook` over `hosts` (their containers by name), as on hosts whose image has the install parts; `made` has `root` and `environment`."""
+    # In an inventory and not as an extra variable, which would be true of the controller as well, where tasks are delegated to it.
+    known = {name: {"ansible_host": container, "ansible_connection": CONNECTION} for name, container in hosts.items()}
+    inventory = folder / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": known}}), encoding="utf-8")
+    skipped = ",".join(f"{path.name}_install" for path in (made.root / "roles").iterdir())
+    command = ["ansible-playbook", "-i", str(inventory), "--skip-tags", skipped, *options, "-e", json.dumps(variables), str(playbook)]
+    result = subprocess.run(command, env=made.environment, capture_output=True, text=True, timeout=300, check=False)
+    run = Run(result.stdout + result.stderr, result.returncode)
+    assert (run.code != 0) == fails, f"{'succeeded' if fails else 'failed'}:\n{run.output[-4000:]}"
+    return run
+
+
+def poll_host(host: Any, command: str, expected: str, seconds: float) -> str:
+    """Runs `command` on a host until it succeeds and its output holds `expected`; the output."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = host.run(command)
+        if result.succeeded and expected in result.stdout:
+            return str(result.stdout)
+        if time.monotonic() > deadline:
+            journal = host.run("journalctl --lines 40 --no-pager --output cat").stdout
+            said = f"{result.stdout}{result.stderr}\njournal:\n{journal}"
+            pytest.fail(f"{host.backend.name}: {command!r} did not say {expected!r} within {seconds} s: {said}")
+        time.sleep(0.2)
+
+
 @dataclass
 class Scenario:
     """A host that a role was brought onto. `files` are the test's own copies of tests/roles/files, for changing and converging again."""
@@ -56,30 +87,12 @@ class Scenario:
 
     def converge(self, *options: str, fails: bool = False, **variables: Any) -> Run:
         """Runs the scenario's playbook again, as on a host whose image has the install parts, with `variables` over its own."""
-        skipped = ",".join(f"{path.name}_install" for path in (self.root / "roles").iterdir())
-        # In an inventory and not as an extra variable, which would be true of the controller as well, where tasks are delegated to it.
-        inventory = self.files.parent / "inventory.yml"
-        inventory.write_text(yaml.safe_dump({"all": {"hosts": {self.container: {"ansible_connection": CONNECTION}}}}), encoding="utf-8")
-        command = ["ansible-playbook", "-i", str(inventory), "--skip-tags", skipped, *options]
-        for name, value in variables.items():
-            command += ["-e", yaml.safe_dump({name: value}, default_flow_style=True, width=10_000)]
         playbook = self.root / "roles" / self.role / "molecule" / "default" / "converge.yml"
-        result = subprocess.run([*command, str(playbook)], env=self.environment, capture_output=True, text=True, timeout=300, check=False)
-        run = Run(result.stdout + result.stderr, result.returncode)
-        assert (run.code != 0) == fails, f"{'succeeded' if fails else 'failed'}:\n{run.output[-4000:]}"
-        return run
+        return run_playbook(playbook, {self.container: self.container}, self, self.files.parent, options, fails, variables)
 
     def poll(self, command: str, expected: str = "", seconds: float = 15) -> str:
         """Runs `command` until it succeeds and its output holds `expected`; the output."""
-        deadline = time.monotonic() + seconds
-        while True:
-            result = self.host.run(command)
-            if result.succeeded and expected in result.stdout:
-                return result.stdout
-            if time.monotonic() > deadline:
-                journal = self.host.run("journalctl --lines 40 --no-pager --output cat").stdout
-                pytest.fail(f"{command!r} did not say {expected!r} within {seconds} s: {result.stdout}{result.stderr}\njournal:\n{journal}")
-            time.sleep(0.2)
+        return poll_host(self.host, command, expected, seconds)
 
 
 @pytest.fixture(scope="session")

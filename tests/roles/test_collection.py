@@ -12,6 +12,7 @@ import pytest
 import testinfra
 import yaml
 from conftest import FILES, remove
+from several import LABEL, PROFILE
 
 BROKER, WORKER, NETWORK = "celerylab-test-broker", "celerylab-test-worker", "celerylab-test-collection"
 HOSTS = {"broker-1": BROKER, "worker-1": WORKER}
@@ -38,10 +39,8 @@ def hosts(bare_image):
     subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, check=False)
     proxies = [f"--env={name}={os.environ[name]}" for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ]
     try:
-        subprocess.run(["docker", "network", "create", "--label", "io.celerylab.kind=test", NETWORK], check=True, capture_output=True)
+        subprocess.run(["docker", "network", "create", LABEL, NETWORK], check=True, capture_output=True)
         for name in names:
-            profile = ["--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined", "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/tmp"]
-            label = ["--label", "io.celerylab.kind=test"]
             command = [
                 "docker",
                 "run",
@@ -52,8 +51,8 @@ def hosts(bare_image):
                 name,
                 "--network",
                 NETWORK,
-                *label,
-                *profile,
+                LABEL,
+                *PROFILE,
                 *proxies,
                 bare_image,
             ]

@@ -38,14 +38,13 @@ BRANCH = {
 }
 PLAYS = [{"hosts": hosts, "roles": ["rabbitmq"], "vars": values} for hosts, values in (("broker-*", CLUSTER), ("branch", BRANCH))]
 IMPORT = "rabbitmq : Import the definitions and delete users and permissions that are not in them"
-UNIT, ADDRESSES = "rabbitmq-server.service", {}
+UNIT = "rabbitmq-server.service"
 
 
 @pytest.fixture(scope="module")
 def hosts(root, ansible_environment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rabbitmq-cluster")
     with several_hosts(root, ansible_environment, folder, "rabbitmq-cluster", [*BROKERS, "branch"], ["rabbitmq"]) as found:
-        introduce(found)
         for path in (Path(amqp.__file__).parent, Path(vine.__file__).parent, root / "tests/roles/files/rabbitmq_client.py"):
             docker("cp", str(path), f"{found.container('branch')}:/opt/{path.name}")
         found.converge(PLAYS)
@@ -54,17 +53,6 @@ def hosts(root, ansible_environment, tmp_path_factory):
 
 def docker(*command):
     return subprocess.run(["docker", *command], capture_output=True, text=True, check=True).stdout
-
-
-def introduce(hosts):
-    """Names outlive their hosts, as they do in a real network: the name server of Docker forgets them, and looks for them elsewhere for seconds."""
-    found = json.loads(docker("inspect", *(hosts.container(name) for name in hosts.names)))
-    up = [name for name, container in zip(hosts.names, found, strict=True) if container["State"]["Running"]]
-    ADDRESSES.update({name: found[hosts.names.index(name)]["NetworkSettings"]["Networks"][hosts.network]["IPAddress"] for name in up})
-    for name in up:
-        lines = "\n".join(f"{address} {other}" for other, address in ADDRESSES.items() if other != name)
-        script = f"sed '/ broker-[0-9]$/d; / branch$/d' /etc/hosts > /tmp/hosts; echo {shlex.quote(lines)} >> /tmp/hosts; cat /tmp/hosts > /etc/hosts"
-        hosts[name].check_output(script)
 
 
 def call(host, expression):
@@ -173,7 +161,6 @@ def test_a_federated_queue_is_drained_from_elsewhere_and_heals_unaided(hosts):
     with hosts.cut("branch"):
         hosts.poll("broker-1", "cat /tmp/jobs.publish", '"confirmed": 300, "longest"', 60)
         assert told(hosts, "consume", "jobs", "seen", 50)["seen"] < 300
-    introduce(hosts)
     assert told(hosts, "consume", "jobs", "done", True)["seen"] == 300
 
 
@@ -209,7 +196,6 @@ def test_publishing_goes_on_when_the_leaders_host_dies_and_a_new_host_takes_its_
     assert said["confirmed"] == 500
     assert said["longest"] <= 15  # the requirement
     hosts.create(victim)
-    introduce(hosts)
     output = hosts.converge(PLAYS, "--limit", "broker-*").output
     assert re.findall(r"(rabbit@\S+) is new on this host: the cluster forgot the one that it knew by this name", output) == [NODES[victim]]
     until_all_run(hosts)
@@ -232,7 +218,6 @@ def test_a_node_that_is_cut_off_pauses_and_comes_back_and_no_other_one_is_restar
         confirmed = told(hosts, "publish", "cut", "confirmed", 1)["confirmed"]
         count = told(hosts, "publish", "cut", "confirmed", confirmed + 50)["confirmed"] + 100
     hosts["branch"].check_output(f"echo {count} > /tmp/cut.count")
-    introduce(hosts)
     until_all_run(hosts)
     until_in_step(hosts, "cut")
     assert pids(hosts) == before
@@ -275,13 +260,11 @@ def test_a_node_that_starts_alone_says_whom_it_waits_for_and_all_come_back(hosts
     erlang(hosts, "broker-1", 'rabbit_auth_backend_internal:delete_user(<<"auditor">>, <<"test">>).')
     hosts.kill("broker-1")
     hosts.kill("broker-2")
-    docker("start", hosts.container("broker-2"))
-    introduce(hosts)
+    hosts.start("broker-2", wait=False)
     run = hosts.converge(PLAYS, "--limit", "broker-2", fails=True, rabbitmq_cluster_wait_seconds=5, rabbitmq_disk_free_limit="200MB")
     assert "rabbit@broker-2 does not serve after 5 s and goes on trying" in run.output
     assert "these do not run: rabbit@broker-1, rabbit@broker-3" in run.output
-    docker("start", hosts.container("broker-1"), hosts.container("broker-3"))
-    introduce(hosts)
+    hosts.start("broker-1", "broker-3", wait=False)
     until_all_run(hosts, 90)
     until_in_step(hosts, "last")
     # One node was down when the user was taken out, and did not bring it back.

@@ -14,23 +14,12 @@ from several import several_hosts
 def hosts(root, ansible_environment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     with several_hosts(root, ansible_environment, folder, "sentinel", NAMES, ["redis", "redis_sentinel", "haproxy"]) as found:
-        know_each_other(found)
         found.said = found.converge([*PLAYS, *FRONT]).output
         for name in NAMES:
             install_client(found.container(name), folder)
             found.poll(name, admin("SENTINEL", "CKQUORUM", "main"), "OK 3 usable Sentinels")
             found.poll(name, admin("SENTINEL", "MASTER", "main"), "num-slaves\n2\n")
         yield found
-
-
-def know_each_other(hosts):
-    """Writes the names into /etc/hosts. Docker forgets the name of a host that is gone, and then takes 10 s to say nothing, for which Redis and
-    Sentinel stand still; README.md of the role tells to have names there for that reason. Docker writes the file anew when a host starts."""
-    inspect = ["docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"]
-    found = [subprocess.run([*inspect, hosts.container(name)], capture_output=True, text=True, check=True).stdout.strip() for name in NAMES]
-    lines = "\\n".join(f"{address} {name}" for address, name in zip(found, NAMES, strict=True))
-    for name in NAMES:
-        hosts[name].check_output(f"known=$(grep --invert-match data- /etc/hosts; printf '{lines}'); echo \"$known\" > /etc/hosts")
 
 
 def install_client(container, folder):
@@ -99,7 +88,6 @@ def test_a_primary_that_is_cut_off_refuses_writes_and_comes_back_as_a_replica(ho
         assert "role:master" in hosts["data-1"].check_output(root("INFO", "replication"))
         new = primary(hosts, "data-2", 30, other_than="data-1")
         hosts.poll(new, send("meanwhile"), new, 30)
-    know_each_other(hosts)
     hosts.poll("data-1", root("INFO", "replication"), f"master_host:{new}", 30)
     hosts.poll("data-1", root("INFO", "replication"), "master_link_status:up", 30)
     assert tasks(hosts, "data-1") == ["first", "before", "meanwhile"]
@@ -127,7 +115,6 @@ def test_when_the_primarys_host_dies_writes_go_on(hosts):
         hosts.poll(name, send(f"after-{name}"), new, 30)
         hosts.poll(name, cli(7379, "SET", "through", "haproxy", user="celery", password="broker-password"), "OK", 30)
     hosts.start(old)
-    know_each_other(hosts)
     hosts.poll(old, root("INFO", "replication"), "role:slave", 30)
     hosts.poll(old, root("INFO", "replication"), "master_link_status:up", 30)
     said = hosts[old].check_output("journalctl --boot --output cat --no-pager --unit redis-server")
@@ -154,7 +141,6 @@ def test_a_new_host_in_the_place_of_a_lost_one_is_a_replica_of_the_present_prima
     present = primary(hosts, asked, other_than=lost)
     hosts.poll(present, root("INFO", "replication"), "connected_slaves:2", 30)
     hosts.create(lost)
-    know_each_other(hosts)
     wrong = {"redis_replication_user": {"name": "replica", "password": "wrong"}, "redis_replica_wait_seconds": 1}
     run = hosts.converge(PLAYS, "--limit", lost, fails=True, **wrong)
     assert f"Redis does not replicate: no data from {present}:6379: " in run.output
