@@ -13,8 +13,9 @@ import pytest
 
 from celerylab.bench.rung import module_on
 from celerylab.link.state import link_state
-from celerylab.providers.engine import left_behind
+from celerylab.providers.engine import engine, left_behind
 from celerylab.topology.lab import overlay
+from celerylab.topology.names import label
 from celerylab.verify.expect import NotObservedError, wait_for
 from celerylab.verify.site_faults import sites_cut, sites_half_open, sites_slow
 from celerylab.verify.stack import Stack
@@ -125,6 +126,19 @@ def test_one_direction_alone_can_be_lost_and_both_can_be_slow(live: LiveStack, s
         assert "us>eu  300 ms, 8 Mbit/s" in live.celerylab("status").stdout
         assert float(reach(live, "eu", "us-broker-1")) >= 0.6
     assert not any(way["lost"] for way in link_state(stack.link).values())
+
+
+def test_a_host_that_has_another_hardware_address_is_found_again(live: LiveStack, stack: Stack) -> None:
+    """As one that was made anew."""
+    host = live.container("us-data-1")
+    device = live.on_host(
+        "sh", "-c", f"ip -o address | grep {stack.hosts['us-data-1']['address']}/ | cut -d' ' -f2", host="us-data-1"
+    ).strip()
+    change = f"ip link set dev {device} address 02:00:00:00:07:07"
+    assert float(reach(live, "eu", "us-data-1", 6379)) >= 2 * LINK_SECONDS
+    beside = {"network_mode": f"container:{host.name}", "cap_add": ["NET_ADMIN"], "labels": {label("kind"): "fault"}, "remove": True}
+    engine().containers.run(host.image.id, ["-c", change], entrypoint="sh", **beside)
+    wait_for(lambda: "Error" not in reach(live, "eu", "us-data-1", 6379), 30, expected="a way to the host")
 
 
 def test_a_fault_ends_with_whoever_holds_it(stack: Stack, tmp_path: Path) -> None:

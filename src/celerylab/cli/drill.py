@@ -15,7 +15,9 @@ from celerylab.verify.stack import Stack
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the command line."""
-    app.command(name="drill", epilog="Example: celerylab drill site-loss 42 --site eu --rto 30 --rpo 0")(drill)
+    app.command(
+        name="drill", epilog="Example, for a module on the multi-region rung: celerylab drill site-loss NN --site eu --rto 30 --rpo 0"
+    )(drill)
 
 
 def drill(

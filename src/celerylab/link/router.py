@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 CONTROL = Path("/run/link.sock")
+BELIEVED_SECONDS = 10.0  # after which we ask again who has an address
 QUEUE_SECONDS = 2.0  # what would wait longer behind a narrow link is lost
 _HEADER = 10  # struct virtio_net_hdr before each frame: checksums and cutting into segments stay with the kernel
 _NEEDS_CHECKSUM = 1  # its flag: the checksum field holds the sum of the pseudo header alone
@@ -63,7 +64,7 @@ class Site:
         self.socket.bind((self.device, _ETH_P_ALL))
         self.socket.setblocking(False)
         self.mac = self.socket.getsockname()[4]
-        self.neighbours: dict[int, bytes] = {}
+        self.neighbours: dict[int, tuple[bytes, float]] = {}  # MAC of each address, and until when we believe it without asking
         self.waiting: dict[int, list[bytes]] = {}  # frames for a host whose MAC we have asked for
 
     def ask(self, address: int) -> None:
@@ -80,18 +81,19 @@ class Site:
 
     def send(self, address: int, frame: bytes) -> None:
         """Sends a frame, whose MACs it fills in, to the host at `address`."""
-        mac = self.neighbours.get(address)
+        mac, until = self.neighbours.get(address, (None, 0.0))
+        if until < time.monotonic():
+            self.ask(address)  # a host that was made anew may have another MAC
         if mac is None:
             self.waiting.setdefault(address, []).append(frame)
             del self.waiting[address][:-100]
-            self.ask(address)
             return
         with contextlib.suppress(OSError):  # a full queue, or a network that is going: lost, as on any link
             self.socket.send(frame[:_HEADER] + mac + self.mac + frame[_HEADER + 12 :])
 
     def learn(self, address: int, mac: bytes) -> None:
         """Notes who has `address`, and sends what waited for it."""
-        self.neighbours[address] = mac
+        self.neighbours[address] = mac, time.monotonic() + BELIEVED_SECONDS
         for frame in self.waiting.pop(address, []):
             self.send(address, frame)
 
